@@ -1,0 +1,68 @@
+# make demo and make test set everything up by themselves: all they need is
+# python3 (3.11 to 3.13; another one: make PYTHON=python3.12 test) and make.
+
+PYTHON ?= python3
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+BIN := .venv/bin
+# Another interpreter, or other pins, make the environment stale.
+READY := .venv/ready-$(VERSION)
+RUN := runs/demo
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+.PHONY: help demo test test-portable test-data lint unit nbval notebooks lab clean
+
+help:
+	@echo "make demo           train on the bundled messages, then classify three"
+	@echo "make test           ruff, unit tests, notebooks against their stored outputs"
+	@echo "make test-portable  the notebooks with other kernels and one thread"
+	@echo "make test-data      tests on the corpora in RNN_KERAS_CACHE"
+	@echo "make notebooks      run all notebooks again, in place"
+	@echo "make lab            open the notebooks in JupyterLab"
+
+$(READY): pyproject.toml constraints.txt
+	@case "$(VERSION)" in 3.11|3.12|3.13) ;; *) \
+	  echo "$(PYTHON) is Python $(VERSION); 3.11 to 3.13 is needed: make PYTHON=python3.12 ..." >&2; \
+	  exit 2;; esac
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable ".[notebooks,parquet,test]"
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/rnn-keras train messages --out $(RUN) --force
+	$(BIN)/rnn-keras predict $(RUN) \
+	  "Running late, start without me" \
+	  "WINNER! Claim your free cash prize now, click the link" \
+	  "恭喜您中奖，点击链接领取大奖"
+
+test: lint unit nbval
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+unit: $(READY)
+	$(BIN)/pytest -q -n 2 -m "not data" --doctest-modules tests rnn_keras
+
+nbval: $(READY)
+	$(BIN)/pytest -q --nbval --nbval-sanitize-with tests/nbval.cfg $(NOTEBOOKS)
+
+# Stored outputs must hold on other processors: without oneDNN's kernels, and on
+# one thread, sums are taken in another order.
+test-portable: $(READY)
+	TF_ENABLE_ONEDNN_OPTS=0 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
+	  OMP_NUM_THREADS=1 \
+	  $(BIN)/pytest -q --nbval --nbval-sanitize-with tests/nbval.cfg $(NOTEBOOKS)
+
+test-data: $(READY)
+	$(BIN)/pytest -q -m data -rs tests
+
+notebooks: $(READY)
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+	  --ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
+
+lab: $(READY)
+	$(BIN)/jupyter lab notebooks
+
+clean:
+	rm -rf .venv runs .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,56 @@
+"""Recurrent networks on text with Keras: builders, a text classifier, data.
+
+The names below are imported when they are first used, so that `import
+rnn_keras` (and `rnn-keras --help`) does not wait for TensorFlow.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnn_keras.classifier import Prediction, TextClassifier
+    from rnn_keras.datasets import LabelledTexts, load_dataset
+    from rnn_keras.errors import InputError
+    from rnn_keras.layers import MaskedPooling1D
+    from rnn_keras.models import build_classifier
+    from rnn_keras.vectorization import TextVectorizer
+
+__version__ = "0.1.0"
+
+_MODULE_OF = {
+    "InputError": "errors",
+    "LabelledTexts": "datasets",
+    "MaskedPooling1D": "layers",
+    "Prediction": "classifier",
+    "TextClassifier": "classifier",
+    "TextVectorizer": "vectorization",
+    "build_classifier": "models",
+    "load_dataset": "datasets",
+}
+_NEEDS_TENSORFLOW = {"classifier", "layers", "models", "vectorization"}
+
+__all__ = [
+    "InputError",
+    "LabelledTexts",
+    "MaskedPooling1D",
+    "Prediction",
+    "TextClassifier",
+    "TextVectorizer",
+    "build_classifier",
+    "load_dataset",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'rnn_keras' has no attribute {name!r}")
+    module = _MODULE_OF[name]
+    if module in _NEEDS_TENSORFLOW:
+        from rnn_keras._tensorflow import import_quietly
+
+        import_quietly()
+    return getattr(import_module(f"rnn_keras.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,31 @@
+"""TensorFlow, imported without its start-up log lines.
+
+TensorFlow 2.21 writes a few informational lines straight to file descriptor 2
+while its shared libraries load, before it reads `TF_CPP_MIN_LOG_LEVEL`, so no
+setting silences them. `import_quietly` holds the descriptor aside for the time
+of that import, and shows what was held if the import fails.
+"""
+
+import os
+import sys
+import tempfile
+
+
+def import_quietly() -> None:
+    """Import TensorFlow (once), keeping its start-up lines off standard error."""
+    if "tensorflow" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        standard_error = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            held.seek(0)
+            os.write(standard_error, held.read())
+            raise
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)

@@ -1,0 +1,343 @@
+"""TextClassifier: vectorizer, network and class names in one, saved as one file.
+
+The pairing follows KerasHub, where a task is a Keras model that holds its
+preprocessor: `fit`, `evaluate` and `predict` take raw strings, and calling the
+model itself takes what the preprocessor makes of them, token ids.
+"""
+
+import math
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, overload
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from rnn_keras.errors import InputError
+from rnn_keras.models import build_classifier
+from rnn_keras.scoring import score
+from rnn_keras.training import Batches, make_callbacks, make_optimizer
+from rnn_keras.vectorization import TextVectorizer, Unit
+
+
+class Prediction(NamedTuple):
+    """The answer to one text.
+
+    Attributes:
+        text: as it was given.
+        label: name of the most probable class.
+        probability: of that class.
+        probabilities: of every class, by name; they sum to 1.
+    """
+
+    text: str
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+@keras.saving.register_keras_serializable(package="rnn_keras")
+class TextClassifier(keras.Model):
+    """Raw strings in, class names and probabilities out.
+
+    Usually made by `from_texts`, which takes vocabulary and class names from the
+    training texts, or by `load`.
+
+    Args:
+        network: from token ids `(batch, timesteps)` to logits `(batch, classes)`,
+            as `build_classifier` makes it. It is what `fit` trains: compile it
+            beforehand for another optimizer or loss than the usual.
+        preprocessor: from strings to token ids.
+        class_names: name of each logit, in order.
+        **kwargs: of `keras.Model`.
+
+    Raises:
+        ValueError: if the network has another number of logits than there are
+            class names, or knows fewer ids than the vocabulary has.
+
+    Example:
+    >>> texts = ["I love it", "so good", "I hate it", "so bad"]
+    >>> labels = ["good", "good", "bad", "bad"]
+    >>> classifier = TextClassifier.from_texts(texts, labels, units=8, seed=0)
+    >>> history = classifier.fit(texts, labels, epochs=40, learning_rate=0.01)
+    >>> classifier.predict("I love it").label
+    'good'
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        preprocessor: TextVectorizer,
+        class_names: Sequence[str],
+        **kwargs: Any,
+    ):
+        if network.output_shape[-1] != len(class_names):
+            raise ValueError(
+                f"`network` has {network.output_shape[-1]} logits for "
+                f"{len(class_names)} class names."
+            )
+        super().__init__(**kwargs)
+        self.network = network
+        self.preprocessor = preprocessor
+        self.class_names = tuple(str(name) for name in class_names)
+        self.num_cut = 0
+        self._graph: Any = None
+        self.built = True
+        if not network.compiled:
+            network.compile(
+                optimizer=make_optimizer(),
+                loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+                metrics=["accuracy"],
+            )
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: Sequence[str],
+        labels: Sequence[Any],
+        *,
+        unit: Unit = "word",
+        max_tokens: int | None = 20_000,
+        min_count: int = 1,
+        max_length: int | None = 256,
+        seed: int | None = None,
+        **network: Any,
+    ) -> "TextClassifier":
+        """An untrained classifier with the vocabulary and classes of `texts`.
+
+        Args:
+            texts: the training texts (not the test texts: their words would
+                leak into the vocabulary).
+            labels: a word or number a text; the classes are their different
+                values, numbers in numeric order.
+            unit: `"word"` or `"character"`.
+            max_tokens: size of the vocabulary at most.
+            min_count: a token seen less often stays unknown.
+            max_length: longer texts are cut at their end.
+            seed: of the initial weights and of dropout. Sets Keras's global seed.
+            **network: of `build_classifier`: `cell`, `units`, `embedding_dim`,
+                `num_layers`, `bidirectional`, `pooling`, `dropout`.
+
+        Raises:
+            InputError: if there are no texts, another number of labels than
+                texts, or fewer than two classes.
+        """
+        class_names = class_names_of(labels)
+        if len(texts) != len(labels):
+            raise InputError(f"{len(texts)} texts, but {len(labels)} labels")
+        if len(class_names) < 2:
+            found = f"one class only: {class_names[0]}" if class_names else "no texts"
+            raise InputError(f"{found}; a classifier needs two classes or more")
+        preprocessor = TextVectorizer(
+            unit, max_tokens=max_tokens, min_count=min_count, max_length=max_length
+        )
+        preprocessor.adapt(texts)
+        if seed is not None:
+            keras.utils.set_random_seed(seed)
+        built = build_classifier(
+            preprocessor.vocabulary_size(), len(class_names), **network
+        )
+        return cls(built, preprocessor, class_names)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        return self.network(inputs, training=training)
+
+    def fit(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[Any],
+        *,
+        validation_data: tuple[Sequence[str], Sequence[Any]] | None = None,
+        epochs: int = 20,
+        batch_size: int = 32,
+        learning_rate: float | None = None,
+        patience: int | None = 3,
+        seed: int = 0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        progress: bool = True,
+    ) -> keras.callbacks.History:
+        """Train on raw texts; keep the weights of the best epoch.
+
+        Args:
+            texts: raw strings.
+            labels: class names, one a text.
+            validation_data: texts and labels whose loss decides when to stop
+                and which weights to keep.
+            epochs: passes over the texts at most.
+            batch_size: texts in a step.
+            learning_rate: another one than that of the compiled optimizer.
+            patience: epochs without a lower loss before training stops; `None`
+                trains all epochs.
+            seed: of the order of the texts.
+            callbacks: more of Keras's callbacks.
+            progress: show a bar where standard error is a terminal.
+
+        Returns:
+            Keras's `History`; `num_cut` then tells how many training texts were
+            longer than `max_length` and lost their end.
+
+        Raises:
+            InputError: if a label is none of `class_names`.
+        """
+        if learning_rate is not None:
+            self.network.optimizer.learning_rate = learning_rate
+        ids, self.num_cut = self.preprocessor.encode(texts)
+        batches = Batches(
+            ids, self._class_indices(labels), batch_size=batch_size, seed=seed
+        )
+        validation = None
+        if validation_data is not None:
+            validation = Batches(
+                self.preprocessor.encode(validation_data[0]).ids,
+                self._class_indices(validation_data[1]),
+                batch_size=batch_size,
+            )
+        standard = make_callbacks(
+            patience=patience, validated=validation is not None, progress=progress
+        )
+        return self.network.fit(
+            batches,
+            validation_data=validation,
+            epochs=epochs,
+            callbacks=[*standard, *callbacks],
+            verbose=0,
+        )
+
+    def predict_proba(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
+        """Class probabilities `(texts, classes)`, columns as in `class_names`."""
+        ids = self.preprocessor.encode(texts).ids
+        if not len(ids):
+            return np.zeros((0, len(self.class_names)), np.float32)
+        # Short texts together, so that one long text does not pad them all.
+        lengths = (ids != 0).sum(axis=1)
+        order = np.argsort(lengths, kind="stable")
+        probabilities = np.empty((len(ids), len(self.class_names)), np.float32)
+        for start in range(0, len(ids), batch_size):
+            rows = order[start : start + batch_size]
+            longest = max(1, lengths[rows].max())
+            probabilities[rows] = _softmax(self._logits(ids[rows, :longest]))
+        return probabilities
+
+    @overload
+    def predict(self, texts: str, batch_size: int = 256) -> Prediction: ...
+    @overload
+    def predict(
+        self, texts: Sequence[str], batch_size: int = 256
+    ) -> list[Prediction]: ...
+    def predict(self, texts, batch_size=256):
+        """Class name and probabilities of each text; one text gets one answer.
+
+        Args:
+            texts: a list of strings, or one string.
+            batch_size: texts at a time.
+        """
+        if isinstance(texts, str):
+            return self.predict([texts])[0]
+        predictions = []
+        for text, row in zip(texts, self.predict_proba(texts, batch_size), strict=True):
+            named = dict(zip(self.class_names, row.tolist(), strict=True))
+            label = max(named, key=named.__getitem__)
+            predictions.append(Prediction(text, label, named[label], named))
+        return predictions
+
+    def evaluate(
+        self, texts: Sequence[str], labels: Sequence[Any], batch_size: int = 256
+    ) -> dict[str, Any]:
+        """Scores on labelled texts: see `rnn_keras.scoring.score`.
+
+        Raises:
+            InputError: if a label is none of `class_names`.
+        """
+        self._class_indices(labels)
+        predicted = [p.label for p in self.predict(texts, batch_size)]
+        return score([str(label) for label in labels], predicted, self.class_names)
+
+    def _logits(self, ids: np.ndarray) -> np.ndarray:
+        if keras.backend.backend() != "tensorflow":
+            return self.network.predict_on_batch(ids)
+        if self._graph is None:
+            # One graph for every shape: Keras's own functions are traced anew for
+            # each, which takes far longer than the answer.
+            forward = tf.function(lambda ids: self.network(ids, training=False))
+            self._graph = forward.get_concrete_function(
+                tf.TensorSpec((None, None), tf.int32)
+            )
+        return self._graph(tf.constant(ids)).numpy()
+
+    def _class_indices(self, labels: Sequence[Any]) -> np.ndarray:
+        index = {name: i for i, name in enumerate(self.class_names)}
+        unknown = sorted({str(label) for label in labels} - set(index))
+        if unknown:
+            raise InputError(
+                f"label {unknown[0]!r} is none of the classifier's classes: "
+                f"{', '.join(self.class_names)}"
+            )
+        return np.array([index[str(label)] for label in labels], np.int32)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "network": keras.saving.serialize_keras_object(self.network),
+            "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
+            "class_names": list(self.class_names),
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None
+    ) -> "TextClassifier":
+        config = dict(config)
+        for part in ("network", "preprocessor"):
+            config[part] = keras.saving.deserialize_keras_object(
+                config[part], custom_objects=custom_objects
+            )
+        return cls(**config)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "TextClassifier":
+        """The classifier saved at `path` by `save`.
+
+        Nothing in the file is run as code.
+
+        Raises:
+            InputError: if there is no such file, or it holds something else.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; expected a saved classifier")
+        if not zipfile.is_zipfile(path):
+            raise InputError(f"{path}: not a .keras file, or a damaged one")
+        try:
+            model = keras.saving.load_model(path, safe_mode=True)
+        except Exception as error:
+            reason = str(error).strip().split("\n")[0][:200]
+            raise InputError(f"{path}: cannot be loaded ({reason})") from error
+        if not isinstance(model, cls):
+            raise InputError(
+                f"{path}: holds a Keras {type(model).__name__}, "
+                f"not a {cls.__name__} of rnn_keras"
+            )
+        return model
+
+
+def class_names_of(labels: Sequence[Any]) -> list[str]:
+    """The different labels in order: numbers by value, otherwise alphabetically.
+
+    >>> class_names_of([10, 9, 1, 9]), class_names_of(["spam", "ham"])
+    (['1', '9', '10'], ['ham', 'spam'])
+    """
+    names = sorted({str(label) for label in labels})
+    try:
+        values = {name: float(name) for name in names}
+    except ValueError:
+        return names
+    return sorted(names, key=lambda n: (math.isnan(values[n]), values[n]))
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities in float64, so that they sum to 1 as printed."""
+    logits = np.asarray(logits, np.float64)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)

@@ -1,0 +1,309 @@
+"""rnn-keras: parses, then calls the package.
+
+TensorFlow takes seconds to import, so what needs it is imported inside the
+commands, and `--help` answers at once.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from rnn_keras.errors import InputError
+
+if TYPE_CHECKING:
+    from rnn_keras.classifier import TextClassifier
+    from rnn_keras.datasets import LabelledTexts
+
+app = typer.Typer(
+    help="Train and use recurrent text classifiers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="A data set's name, a .csv, .tsv, .jsonl or .parquet file, or a "
+        "folder with one subfolder a class.",
+        show_default=False,
+    ),
+]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="What train wrote.", show_default=False)
+]
+TextColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|POSITION",
+        help="The column of the texts; positions count from 0.",
+        show_default="text, message, review, ...",
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|POSITION",
+        help="The column of the labels.",
+        show_default="label, class, category, ...",
+    ),
+]
+NoHeader = Annotated[
+    bool, typer.Option("--no-header", help="The table's first row is data already.")
+]
+Encoding = Annotated[str, typer.Option(help="Of the files, e.g. gb18030, latin-1.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Turn an InputError into its line on standard error and exit status 2."""
+    try:
+        yield
+    except InputError as error:
+        print(f"rnn-keras: {error}", file=sys.stderr)
+        raise typer.Exit(2) from error
+
+
+@app.command()
+def train(
+    source: Source,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")],
+    cell: Annotated[
+        Literal["simple_rnn", "lstm", "gru"], typer.Option(help="Recurrent cell.")
+    ] = "simple_rnn",
+    unit: Annotated[
+        Literal["word", "character"], typer.Option(help="What a token is.")
+    ] = "word",
+    units: Annotated[
+        int, typer.Option(min=1, help="Size of the state, in each direction.")
+    ] = 64,
+    embedding_dim: Annotated[
+        int, typer.Option(min=1, help="Size of a token's vector.")
+    ] = 64,
+    num_layers: Annotated[int, typer.Option(min=1, help="Recurrent layers.")] = 1,
+    bidirectional: Annotated[bool, typer.Option(help="Read from both ends.")] = True,
+    pooling: Annotated[
+        Literal["last", "max", "mean", "max_mean"],
+        typer.Option(help="Of the states over time: the last, or all pooled."),
+    ] = "max_mean",
+    dropout: Annotated[
+        float, typer.Option(min=0, max=0.95, help="Share of values dropped.")
+    ] = 0.5,
+    max_tokens: Annotated[
+        int, typer.Option(min=3, help="Size of the vocabulary at most.")
+    ] = 20_000,
+    min_count: Annotated[
+        int, typer.Option(min=1, help="Tokens seen less often stay unknown.")
+    ] = 1,
+    max_length: Annotated[
+        int, typer.Option(min=1, help="Tokens; longer texts are cut.")
+    ] = 256,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes at most.")] = 20,
+    patience: Annotated[
+        int, typer.Option(min=1, help="Epochs without a gain before it stops.")
+    ] = 3,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts in a step.")] = 32,
+    learning_rate: Annotated[float, typer.Option(min=0, help="Of Adam.")] = 1e-3,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Fixes splits, weights, dropout and order.")
+    ] = 0,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    no_header: NoHeader = False,
+    encoding: Encoding = "utf-8",
+    test: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Score on these texts instead of on a fifth of SOURCE.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an older run in DIR.")
+    ] = False,
+) -> None:
+    """Train a classifier, score it and save it.
+
+    A fifth of SOURCE is held out for the scores, a tenth to decide when to stop.
+    Writes model.keras, metrics.json, history.csv, curves.png and confusion.png,
+    and prints the scores with those of a linear model on the same texts.
+    """
+    columns = _columns(text_column, label_column, no_header, encoding)
+    with _one_line_errors():
+        corpus = _load(source, columns)
+        if test is not None:
+            corpus = replace(corpus, test=_load(test, columns))
+        splits = corpus.split(seed=seed)
+        _say(*splits.notes)
+        metrics = _import("runs").train(
+            splits,
+            out,
+            source=source,
+            seed=seed,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            patience=patience,
+            force=force,
+            report=_say,
+            cell=cell,
+            unit=unit,
+            units=units,
+            embedding_dim=embedding_dim,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            pooling=pooling,
+            dropout=dropout,
+            max_tokens=max_tokens,
+            min_count=min_count,
+            max_length=max_length,
+        )
+    _print_scores({cell: metrics["test"], "TF-IDF + LR": metrics["baseline"]})
+    print(
+        f"{metrics['parameters']:,} parameters, {metrics['epochs']} epochs, "
+        f"{metrics['seconds']:.1f} seconds; saved in {out}"
+    )
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    source: Source,
+    as_json: AsJson = False,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    no_header: NoHeader = False,
+    encoding: Encoding = "utf-8",
+) -> None:
+    """Score a saved classifier.
+
+    Every text of SOURCE is scored; of a data set with an official test part, that
+    part. Texts that the classifier was trained on flatter it.
+    """
+    with _one_line_errors():
+        corpus = _load(source, _columns(text_column, label_column, no_header, encoding))
+        corpus = corpus.test or corpus
+        scores = _load_classifier(run).evaluate(corpus.texts, corpus.labels)
+    if as_json:
+        print(json.dumps(scores, ensure_ascii=False))
+    else:
+        _print_scores({str(run): scores})
+
+
+@app.command()
+def predict(
+    run: RunFolder,
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TEXT ...]",
+            help="By default standard input, one text a line.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Classify texts.
+
+    Prints class name, probability and text, tab-separated, a line a text. With
+    --json, one object a line: text, label, probability, probabilities.
+    """
+    sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+    lines = iter(texts) if texts else (line.rstrip("\r\n") for line in sys.stdin)
+    with _one_line_errors():
+        classifier = _load_classifier(run)
+        while chunk := [_printable(text) for text in islice(lines, 1024)]:
+            for prediction in classifier.predict(chunk):
+                if as_json:
+                    print(json.dumps(prediction._asdict(), ensure_ascii=False))
+                else:
+                    label, probability = prediction.label, prediction.probability
+                    print(f"{label}\t{probability:.3f}\t{prediction.text}")
+
+
+@app.command()
+def datasets() -> None:
+    """List the data sets that are known by name."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from rnn_keras.corpora import CORPORA, cache_folder
+
+    table = Table("name", "texts", "what", "licence", "from")
+    for corpus in CORPORA.values():
+        table.add_row(
+            corpus.name, corpus.size, corpus.summary, corpus.licence, corpus.origin
+        )
+    Console().print(table)
+    print(f"Downloads are kept in {cache_folder()} (RNN_KERAS_CACHE moves it).")
+
+
+def _columns(
+    text: str | None, label: str | None, no_header: bool, encoding: str
+) -> dict[str, Any]:
+    return {
+        "text_column": text,
+        "label_column": label,
+        "header": not no_header,
+        "encoding": encoding,
+    }
+
+
+def _load(source: str, columns: dict[str, Any]) -> "LabelledTexts":
+    from rnn_keras.datasets import load_dataset
+
+    corpus = load_dataset(source, **columns)
+    _say(f"{source}: {len(corpus):,} texts", *corpus.notes)
+    return corpus
+
+
+def _load_classifier(run: Path) -> "TextClassifier":
+    path = run / "model.keras" if run.is_dir() else run
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected what rnn-keras train wrote")
+    return _import("classifier").TextClassifier.load(path)
+
+
+def _import(module: str) -> Any:
+    from importlib import import_module
+
+    from rnn_keras._tensorflow import import_quietly
+
+    import_quietly()
+    return import_module(f"rnn_keras.{module}")
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
+
+
+def _printable(text: str) -> str:
+    """Without the lone surrogates that stand for bytes that are not UTF-8."""
+    return text.encode("utf-8", errors="replace").decode()
+
+
+def _print_scores(columns: dict[str, dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    first = next(iter(columns.values()))
+    table = Table(f"{first['n']:,} test texts")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for row in ("accuracy", "macro_f1"):
+        values = [f"{scores[row]:.3f}" for scores in columns.values()]
+        table.add_row(row.replace("_f1", " F1"), *values)
+    for name in first["f1"]:
+        values = [f"{scores['f1'][name]:.3f}" for scores in columns.values()]
+        table.add_row(f"F1 of {name}", *values)
+    Console().print(table)

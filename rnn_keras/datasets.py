@@ -1,0 +1,220 @@
+"""Labelled texts: bundled, downloaded, or from a person's own files.
+
+`load_dataset` gives all of them in one shape, and `LabelledTexts.split` divides
+them for training, validation and test without letting a text stand on two sides.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from rnn_keras.corpora import CORPORA
+from rnn_keras.errors import InputError
+from rnn_keras.readers import Cells, Column, read_folder, read_table
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Texts with a label each.
+
+    Attributes:
+        texts: as they were written, white space at both ends removed; none empty.
+        labels: one a text.
+        source: where they come from.
+        notes: what was left out in reading, a sentence each.
+        test: the official test part, where the corpus has one.
+    """
+
+    texts: list[str]
+    labels: list[str]
+    source: str = ""
+    notes: tuple[str, ...] = ()
+    test: "LabelledTexts | None" = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, rows: Sequence[int]) -> "LabelledTexts":
+        """The texts at the positions `rows`, in that order."""
+        return LabelledTexts(
+            [self.texts[i] for i in rows], [self.labels[i] for i in rows], self.source
+        )
+
+    def split(
+        self, *, validation: float = 0.1, test: float = 0.2, seed: int = 0
+    ) -> "Splits":
+        """Divide at random, with the same share of each class in every part.
+
+        Exact repeats (same text, same label) are left out first. A text that
+        occurs with several labels keeps them, all on one side. Where the corpus
+        has an official test part, that is the test, and training texts that
+        occur in it are left out.
+
+        Args:
+            validation: share of all texts held out to decide when to stop.
+            test: share held out for the final scores; of no meaning where there
+                is an official test part.
+            seed: of the division.
+
+        Raises:
+            InputError: if there is one class only, or a class with one text only.
+        """
+        from sklearn.model_selection import train_test_split
+
+        held_out = set() if self.test is None else set(self.test.texts)
+        notes, label_of, rows_of = [], {}, {}
+        seen = set()
+        for i, (text, label) in enumerate(zip(self.texts, self.labels, strict=True)):
+            if text not in held_out and (text, label) not in seen:
+                seen.add((text, label))
+                rows_of.setdefault(text, []).append(i)
+                label_of.setdefault(text, label)
+        in_test = sum(text in held_out for text in self.texts)
+        if in_test:
+            notes.append(
+                f"{_count(in_test, 'training text')} also in the test left out"
+            )
+        repeats = len(self) - in_test - len(seen)
+        if repeats:
+            notes.append(f"{_count(repeats, 'exact repeat')} left out")
+        _check_classes(self.source, label_of.values())
+
+        def divide(texts: list[str], share: float) -> tuple[list[str], list[str]]:
+            # A class with one text left stays: there is nothing to stratify.
+            counts = Counter(label_of[text] for text in texts)
+            alone = [text for text in texts if counts[label_of[text]] < 2]
+            rest = [text for text in texts if counts[label_of[text]] > 1]
+            classes = len(counts) - len(alone)
+            size = max(round(share * len(texts)), classes)
+            if share <= 0 or not rest or len(rest) - size < classes:
+                return texts, []
+            labels = [label_of[text] for text in rest]
+            kept, out = train_test_split(
+                rest, test_size=size, random_state=seed, stratify=labels
+            )
+            return alone + kept, out
+
+        def part(texts: list[str]) -> LabelledTexts:
+            return self[[i for text in texts for i in rows_of[text]]]
+
+        texts = list(rows_of)
+        if self.test is not None:
+            test_part = self.test
+        else:
+            texts, tested = divide(texts, test)
+            test_part = part(tested)
+            validation = validation / (1 - test) if test < 1 else 0
+        texts, validated = divide(texts, validation)
+        return Splits(part(texts), part(validated), test_part, tuple(notes))
+
+
+class Splits(NamedTuple):
+    """Three parts of a corpus that share no text, and what was left out.
+
+    The validation part is empty where there are too few texts for one.
+    """
+
+    train: LabelledTexts
+    validation: LabelledTexts
+    test: LabelledTexts
+    notes: tuple[str, ...]
+
+
+def load_dataset(
+    source: str | Path,
+    *,
+    text_column: Column | None = None,
+    label_column: Column | None = None,
+    header: bool = True,
+    encoding: str = "utf-8",
+) -> LabelledTexts:
+    """Labelled texts by the name of a corpus, or from a file or folder.
+
+    Texts that are empty or missing, and rows without a label, are left out;
+    `notes` says how many, and where the first of them stands.
+
+    Args:
+        source: the name of a corpus (`rnn-keras datasets` lists them), a `.csv`,
+            `.tsv`, `.jsonl` or `.parquet` file, or a folder with one subfolder a
+            class. A file or folder called like a corpus is meant by "./name".
+        text_column: of a table: name, or position counted from 0.
+        label_column: likewise.
+        header: whether a `.csv` or `.tsv` begins with a row of names.
+        encoding: of the files.
+
+    Raises:
+        InputError: if there is no such thing, or it cannot be read.
+
+    >>> corpus = load_dataset("seed")
+    >>> corpus.texts[0], corpus.labels[0]
+    ('I love machine learning', '0')
+    """
+    if str(source) in CORPORA:
+        corpus = CORPORA[str(source)]
+        train = _clean(str(source), *corpus.read("train"))
+        if not corpus.has_test:
+            return train
+        return replace(train, test=_clean(f"{source} (test)", *corpus.read("test")))
+    path = Path(source)
+    if path.is_dir():
+        return _clean(str(source), *read_folder(path, encoding))
+    if not path.exists():
+        raise InputError(
+            f"{source}: neither a file, a folder nor a data set; "
+            f"the data sets are: {', '.join(CORPORA)}"
+        )
+    cells = read_table(
+        path,
+        text_column=text_column,
+        label_column=label_column,
+        header=header,
+        encoding=encoding,
+    )
+    return _clean(str(source), *cells)
+
+
+def _clean(source: str, texts: Cells, labels: Cells) -> LabelledTexts:
+    """Strip, leave out what is empty, and say so."""
+    stripped = [("" if t is None else t.strip()) for t in texts]
+    named = [("" if label is None else label.strip()) for label in labels]
+    kept = [i for i in range(len(stripped)) if stripped[i] and named[i]]
+    notes = []
+    for what, cells in (("empty text", stripped), ("text without a label", named)):
+        rows = [i + 1 for i, cell in enumerate(cells) if not cell]
+        if rows:
+            first = f"row {rows[0]:,}" if len(rows) == 1 else f"first: row {rows[0]:,}"
+            notes.append(f"{_count(len(rows), what)} left out ({first})")
+    if not kept:
+        raise InputError(f"{source}: no rows with both a text and a label")
+    return LabelledTexts(
+        [stripped[i] for i in kept], [named[i] for i in kept], source, tuple(notes)
+    )
+
+
+def _check_classes(source: str, labels: Sequence[str]) -> None:
+    counts = Counter(labels)
+    if len(counts) < 2:
+        raise InputError(
+            f"{source}: one class only ({next(iter(counts), 'none')}); "
+            "a classifier needs two or more"
+        )
+    single = sorted(name for name, count in counts.items() if count == 1)
+    if single:
+        more = f" (and {len(single) - 1} more classes)" if len(single) > 1 else ""
+        raise InputError(
+            f"{source}: class {_short(single[0])!r} has one text only{more}; each "
+            "class needs two or more. Is that the label column?"
+        )
+
+
+def _short(text: str, length: int = 40) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _count(number: int, what: str) -> str:
+    if number == 1:
+        return f"1 {what}"
+    plural = what.replace("text", "texts") if "text" in what else what + "s"
+    return f"{number:,} {plural}"

@@ -1,0 +1,194 @@
+"""One training run, from labelled texts to a folder that holds its results.
+
+`metrics.json` holds `test` and `baseline` (each `accuracy`, `macro_f1`, `f1` by
+class name, `n`), `parameters` and `seconds` of the network, `seed`, `source`,
+`class_names`, the sizes of the parts and the settings.
+"""
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from rnn_keras.classifier import TextClassifier
+from rnn_keras.datasets import LabelledTexts, Splits
+from rnn_keras.errors import InputError
+from rnn_keras.plots import plot_confusion, plot_curves
+from rnn_keras.scoring import LinearBaseline, score
+
+FILES = ("model.keras", "metrics.json", "history.csv", "curves.png", "confusion.png")
+
+
+@contextmanager
+def run_folder(out: Path, force: bool = False) -> Iterator[Path]:
+    """A folder to write results in that become `out`'s only when all is written.
+
+    Raises:
+        InputError: if `out` holds an older run and `force` is not given, or
+            cannot be written.
+    """
+    older = [name for name in FILES if (out / name).exists()]
+    if older and not force:
+        raise InputError(
+            f"{out}: holds an older run ({', '.join(older)}); "
+            "choose another folder, or give --force to replace it"
+        )
+    existed = out.exists()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out))
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror})") from error
+    try:
+        yield aside
+        for file in sorted(aside.iterdir()):
+            os.replace(file, out / file.name)
+    finally:
+        shutil.rmtree(aside)
+        if not existed and not any(out.iterdir()):
+            out.rmdir()
+
+
+def train(
+    splits: Splits,
+    out: Path,
+    *,
+    source: str,
+    seed: int = 0,
+    epochs: int = 20,
+    batch_size: int = 32,
+    learning_rate: float | None = None,
+    patience: int | None = 3,
+    force: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+    **classifier: Any,
+) -> dict[str, Any]:
+    """Train on `splits.train`, score on `splits.test`, write everything to `out`.
+
+    The linear baseline reads the same training and validation texts and is scored
+    on the same test texts.
+
+    Args:
+        splits: the three parts.
+        out: folder, made if it is not there.
+        source: name of the data, for `metrics.json`.
+        seed: of weights, dropout and order.
+        epochs: of `TextClassifier.fit`, as are the next three.
+        batch_size: texts in a step.
+        learning_rate: of the optimizer.
+        patience: epochs without a lower loss before training stops.
+        force: replace an older run in `out`.
+        report: is given lines on what goes on.
+        **classifier: of `TextClassifier.from_texts`.
+
+    Returns:
+        What `metrics.json` holds.
+
+    Raises:
+        InputError: if `out` cannot be used, or the texts cannot be learned from.
+    """
+    parts = {"train": splits.train, "validation": splits.validation}
+    parts["test"] = splits.test
+    with run_folder(out, force) as folder:
+        report(", ".join(f"{name} {len(part):,}" for name, part in parts.items()))
+        model = TextClassifier.from_texts(
+            splits.train.texts, splits.train.labels, seed=seed, **classifier
+        )
+        started = time.perf_counter()
+        history = model.fit(
+            splits.train.texts,
+            splits.train.labels,
+            validation_data=_pair(splits.validation),
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            patience=patience,
+            seed=seed,
+        ).history
+        seconds = time.perf_counter() - started
+        report(_what_was_read(model, len(splits.train)))
+        predicted = [p.label for p in model.predict(splits.test.texts)]
+        metrics = {
+            "test": score(splits.test.labels, predicted, model.class_names),
+            "baseline": _baseline(model, splits),
+            "parameters": model.count_params(),
+            "seconds": round(seconds, 2),
+            "seed": seed,
+            "source": source,
+            "class_names": list(model.class_names),
+            "texts": {name: len(part) for name, part in parts.items()},
+            "epochs": len(history["loss"]),
+            "settings": {**classifier, "batch_size": batch_size},
+        }
+        model.save(folder / "model.keras")
+        _write_json(folder / "metrics.json", metrics)
+        _write_history(folder / "history.csv", history)
+        _draw(folder, history, splits.test.labels, predicted, model.class_names)
+    return metrics
+
+
+def _pair(part: LabelledTexts) -> tuple[list[str], list[str]] | None:
+    return (part.texts, part.labels) if len(part) else None
+
+
+def _what_was_read(model: TextClassifier, n: int) -> str:
+    words = f"vocabulary of {model.preprocessor.vocabulary_size():,} tokens"
+    limit = model.preprocessor.max_length
+    if not model.num_cut:
+        return f"{words}; no text was longer than {limit:,} tokens"
+    return (
+        f"{words}; {model.num_cut:,} of {n:,} training texts were longer than "
+        f"{limit:,} tokens and were cut"
+    )
+
+
+def _baseline(model: TextClassifier, splits: Splits) -> dict[str, Any]:
+    texts = splits.train.texts + splits.validation.texts
+    labels = splits.train.labels + splits.validation.labels
+    baseline = LinearBaseline(model.preprocessor).fit(texts, labels)
+    predicted = baseline.predict(splits.test.texts)
+    return score(splits.test.labels, predicted, model.class_names)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _write_history(path: Path, history: dict[str, list[float]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", *history])
+        writer.writerows(
+            [epoch, *values]
+            for epoch, values in enumerate(zip(*history.values(), strict=True), 1)
+        )
+
+
+def _draw(
+    folder: Path,
+    history: dict[str, list[float]],
+    true: list[str],
+    predicted: list[str],
+    class_names: tuple[str, ...],
+) -> None:
+    side = max(4, 0.5 * len(class_names) + 2)
+    # Figures of their own, not pyplot's: no window, whatever the backend.
+    curves = Figure(figsize=(5, 3.5), layout="constrained")
+    plot_curves(history, curves.subplots())
+    confusion = Figure(figsize=(side + 0.8, side), layout="constrained")
+    plot_confusion(true, predicted, class_names, confusion.subplots())
+    with warnings.catch_warnings():
+        # Where no font on the machine has a class name's characters.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        curves.savefig(folder / "curves.png", dpi=150)
+        confusion.savefig(folder / "confusion.png", dpi=150)

@@ -1,0 +1,125 @@
+"""How a network is trained: batches, early stopping, clipping, a progress bar.
+
+Nothing here knows of texts: it is token ids and class indices.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from rnn_keras.progress import progress_bar
+
+# Batches whose texts are sorted by length together: the more, the less padding,
+# and the less random the order.
+_POOL = 16
+
+
+def make_optimizer(learning_rate: float = 1e-3) -> keras.optimizers.Optimizer:
+    """Adam with the norm of the whole gradient clipped to 1.
+
+    Clipping is the cure for exploding gradients: R. Pascanu, T. Mikolov,
+    Y. Bengio, "On the difficulty of training recurrent neural networks",
+    ICML 2013, algorithm 1.
+    """
+    return keras.optimizers.Adam(learning_rate, global_clipnorm=1.0)
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of token ids, each padded to its own longest text.
+
+    Every epoch has another order, fixed by `seed`. Texts of like length come
+    together: they are sorted within pools of 16 batches.
+
+    Args:
+        ids: `(texts, timesteps)`, padded on the right with 0.
+        labels: class indices `(texts,)`.
+        batch_size: texts in a batch; the last one may have fewer.
+        seed: of the order; `None` keeps the order given.
+    """
+
+    def __init__(
+        self,
+        ids: np.ndarray,
+        labels: np.ndarray,
+        *,
+        batch_size: int,
+        seed: int | None = None,
+    ):
+        super().__init__()
+        self.ids, self.labels, self.batch_size = ids, labels, batch_size
+        self.lengths = (ids != 0).sum(axis=1)
+        self.random = None if seed is None else np.random.default_rng(seed)
+        self.on_epoch_end()
+
+    def on_epoch_end(self) -> None:
+        if self.random is None:
+            order = np.arange(len(self.ids))
+        else:
+            order = self.random.permutation(len(self.ids))
+        pool = self.batch_size * _POOL
+        pools = [order[i : i + pool] for i in range(0, len(order), pool)]
+        order = np.concatenate(
+            [p[np.argsort(self.lengths[p], kind="stable")] for p in pools]
+        )
+        size = self.batch_size
+        self.batches = [order[i : i + size] for i in range(0, len(order), size)]
+        if self.random is not None:
+            self.random.shuffle(self.batches)
+
+    def __len__(self) -> int:
+        return -(-len(self.ids) // self.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = self.batches[index]
+        longest = max(1, self.lengths[rows].max())
+        return self.ids[rows, :longest], self.labels[rows]
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """Shows epoch, scores and the time left, where there is a terminal."""
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self.progress = progress_bar()
+        total = self.params["epochs"] * self.params["steps"]
+        self.task = self.progress.add_task("training", total=total)
+        self.progress.start()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.progress.advance(self.task)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        scores = "  ".join(f"{name} {value:.3f}" for name, value in logs.items())
+        self.progress.update(
+            self.task,
+            description=f"epoch {epoch + 1}/{self.params['epochs']}  {scores}",
+        )
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        self.progress.stop()
+
+
+def make_callbacks(
+    *, patience: int | None, validated: bool, progress: bool
+) -> list[keras.callbacks.Callback]:
+    """Early stopping with the best weights back, and the progress bar.
+
+    Args:
+        patience: epochs without a lower loss before training stops; `None`
+            trains all epochs and keeps the last weights.
+        validated: whether there is a validation loss to watch. Without one the
+            training loss is watched, which tells little about new texts.
+        progress: whether a terminal sees the bar.
+    """
+    callbacks: list[keras.callbacks.Callback] = []
+    if patience is not None:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                monitor="val_loss" if validated else "loss",
+                patience=patience,
+                restore_best_weights=True,
+            )
+        )
+    if progress:
+        callbacks.append(ProgressBar())
+    return callbacks

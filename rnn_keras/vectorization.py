@@ -1,0 +1,217 @@
+"""Text to token ids: words or characters, any script.
+
+`TextVectorizer` is a `keras.layers.TextVectorization` with three differences.
+Its word mode suits every script: letters are lower-cased by Unicode's rules,
+each punctuation mark or symbol is a token, and each character of a script
+written without spaces between words (Han, Hiragana, Katakana) is a token, so
+Chinese needs no option and no segmenter. Its vocabulary can leave out rare
+tokens (`min_count`). And its vocabulary lies in the saved configuration, not in
+a text file of one token a line, which loses a vocabulary that holds a line
+break, as one of characters does.
+
+Left out: stemming, subwords, Unicode normalisation. Scripts without spaces
+other than the three above (Thai, Lao, Khmer, Burmese) are best read with
+`unit="character"`.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+Unit = Literal["word", "character"]
+UNITS = ("word", "character")
+
+PADDING_ID = 0
+UNKNOWN_ID = 1
+
+# U+30FC, the mark of a long vowel in Katakana, belongs to no script of its own.
+_ALONE = r"([\p{P}\p{S}\p{Han}\p{Hiragana}\p{Katakana}ー])"
+# `tf.strings.split` knows ASCII white space only; U+3000 and U+00A0 occur in text.
+_SPACE = r"[\s\p{Z}\p{Cc}]+"
+_CHUNK = 1024
+
+
+@keras.saving.register_keras_serializable(package="rnn_keras")
+def separate_words(texts: Any) -> Any:
+    """Lower-case `texts` and put one space between any two tokens.
+
+    Args:
+        texts: string tensor of any shape, UTF-8.
+
+    Returns:
+        String tensor of the same shape.
+    """
+    texts = tf.strings.lower(texts, encoding="utf-8")
+    texts = tf.strings.regex_replace(texts, _ALONE, r" \1 ")
+    return tf.strings.regex_replace(texts, _SPACE, " ")
+
+
+class Encoded(NamedTuple):
+    """Token ids of a list of texts.
+
+    Attributes:
+        ids: int32 array `(texts, longest)`, padded on the right with 0. It has
+            at least one column, also where every text is empty.
+        num_cut: how many texts were longer than `max_length` and lost their end.
+    """
+
+    ids: np.ndarray
+    num_cut: int
+
+
+@keras.saving.register_keras_serializable(package="rnn_keras")
+class TextVectorizer(keras.layers.TextVectorization):
+    """Maps strings to sequences of token ids: 0 is padding, 1 an unknown token.
+
+    Args:
+        unit: `"word"` (lower-cased; punctuation, symbols and Han, Hiragana and
+            Katakana characters are tokens of their own) or `"character"` (one
+            token a Unicode character, as it is).
+        max_tokens: size of the vocabulary at most, padding and unknown included.
+        min_count: a token seen less often than this in `adapt` stays unknown.
+        max_length: texts with more tokens are cut at their end; `None` cuts none.
+        vocabulary: tokens by falling frequency, without padding and unknown;
+            usually left to `adapt`.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: strings, `(batch,)` or `(batch, 1)`.
+
+    Returns:
+        int64 tensor `(batch, max_length)`, or `(batch, longest)` where
+        `max_length` is `None`, padded on the right with 0.
+
+    Raises:
+        ValueError: for an unknown `unit` or a size that is not positive.
+
+    Example:
+    >>> vectorizer = TextVectorizer()
+    >>> vectorizer.adapt(["No, no: 你好!", "No!"])
+    >>> vectorizer.get_vocabulary()
+    ['', '[UNK]', 'no', '!', ',', ':', '你', '好']
+    >>> vectorizer.encode(["NO!", "you? no."]).ids.tolist()
+    [[2, 3, 0, 0], [1, 1, 2, 1]]
+    """
+
+    def __init__(
+        self,
+        unit: Unit = "word",
+        *,
+        max_tokens: int | None = None,
+        min_count: int = 1,
+        max_length: int | None = None,
+        vocabulary: Sequence[str] | None = None,
+        **kwargs: Any,
+    ):
+        if unit not in UNITS:
+            raise ValueError(f"`unit` must be one of {UNITS}. Received: {unit!r}")
+        if max_tokens is not None and max_tokens < 3:
+            raise ValueError(
+                "`max_tokens` must be at least 3: padding, unknown and one token. "
+                f"Received: {max_tokens}"
+            )
+        for name, value in (("min_count", min_count), ("max_length", max_length)):
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be positive. Received: {value}")
+        super().__init__(
+            max_tokens=max_tokens,
+            standardize=separate_words if unit == "word" else None,
+            split="whitespace" if unit == "word" else "character",
+            # One more than is kept: it tells a text that is cut from one that fits.
+            output_sequence_length=None if max_length is None else max_length + 1,
+            vocabulary=vocabulary,
+            **kwargs,
+        )
+        self.unit = unit
+        self.max_tokens = max_tokens
+        self.min_count = min_count
+        self.max_length = max_length
+
+    def adapt(self, texts: Sequence[str]) -> None:
+        """Take the vocabulary from `texts`, most frequent token first.
+
+        Tokens of equal frequency stand in the order of their code points.
+        """
+        counts: Counter[bytes] = Counter()
+        for start in range(0, len(texts), _CHUNK):
+            tokens = self._tokens(texts[start : start + _CHUNK])
+            counts.update(tokens.flat_values.numpy().tolist())
+        frequent = sorted(
+            (token for token, count in counts.items() if count >= self.min_count),
+            key=lambda token: (-counts[token], token),
+        )
+        limit = None if self.max_tokens is None else self.max_tokens - 2
+        self.set_vocabulary([token.decode() for token in frequent[:limit]])
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[str]]:
+        """The tokens of each text, before the vocabulary and the cut.
+
+        >>> TextVectorizer().tokenize(["It's 5 o'clock", ""])
+        [['it', "'", 's', '5', 'o', "'", 'clock'], []]
+        """
+        return [[t.decode() for t in row] for row in self._tokens(texts).to_list()]
+
+    def _tokens(self, texts: Sequence[str]) -> tf.RaggedTensor:
+        strings = _strings(texts)
+        if self.unit == "word":
+            return tf.strings.split(separate_words(strings))
+        return tf.strings.unicode_split(strings, "UTF-8")
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Token ids of `texts` as one array, padded to the longest of them."""
+        chunks = [np.zeros((0, 1), np.int32)]
+        num_cut = 0
+        for start in range(0, len(texts), _CHUNK):
+            strings = _strings(texts[start : start + _CHUNK])
+            ids = np.asarray(super().call(strings), np.int32)
+            if self.max_length is not None:
+                num_cut += int(np.count_nonzero(ids[:, self.max_length :]))
+                ids = ids[:, : self.max_length]
+            longest = int((ids != PADDING_ID).sum(axis=1).max(initial=1))
+            chunks.append(ids[:, :longest])
+        longest = max(chunk.shape[1] for chunk in chunks)
+        padded = [np.pad(c, ((0, 0), (0, longest - c.shape[1]))) for c in chunks]
+        return Encoded(np.concatenate(padded), num_cut)
+
+    def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
+        """The tokens in the order of their ids; without the first two on request."""
+        return [str(token) for token in super().get_vocabulary(include_special_tokens)]
+
+    def call(self, inputs: Any) -> Any:
+        return super().call(inputs)[:, : self.max_length]
+
+    def compute_output_shape(self, input_shape: Any) -> tuple:
+        return (input_shape[0], self.max_length)
+
+    def get_config(self) -> dict[str, Any]:
+        config = keras.layers.Layer.get_config(self)
+        vocabulary = self.get_vocabulary(include_special_tokens=False)
+        return {
+            **config,
+            "unit": self.unit,
+            "max_tokens": self.max_tokens,
+            "min_count": self.min_count,
+            "max_length": self.max_length,
+            "vocabulary": vocabulary or None,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "TextVectorizer":
+        return cls(**config)
+
+    # The vocabulary lies in the configuration: there is no asset to write or read.
+    def save_assets(self, dir_path: str) -> None:
+        pass
+
+    def load_assets(self, dir_path: str) -> None:
+        pass
+
+
+def _strings(texts: Sequence[str]) -> tf.Tensor:
+    """`texts` as UTF-8; a lone surrogate, which has no encoding, becomes "?"."""
+    utf8 = [text.encode("utf-8", errors="replace") for text in texts]
+    return tf.constant(utf8, dtype=tf.string)
