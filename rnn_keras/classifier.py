@@ -91,6 +91,10 @@ class TextClassifier(keras.Model):
                 loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
                 metrics=["accuracy"],
             )
+        # Keras cannot load a file whose optimizer has not made a step yet, unless
+        # its variables are there all the same.
+        if not network.optimizer.built:
+            network.optimizer.build(network.trainable_variables)
 
     @classmethod
     def from_texts(

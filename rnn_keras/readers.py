@@ -84,7 +84,8 @@ def read_table(
         table = pd.DataFrame()
     except (OSError, EOFError, ValueError, LookupError, zipfile.BadZipFile) as error:
         # pandas.errors.ParserError and pyarrow.ArrowInvalid are ValueErrors.
-        reason = " ".join(str(error).split()).removeprefix("Error tokenizing data. ")
+        reason = " ".join(str(error).split())
+        reason = reason.removeprefix("Error tokenizing data. C error: ")
         raise InputError(f"{path}: cannot be read ({reason})") from error
     if not len(table):
         raise InputError(f"{path}: no rows")

@@ -37,7 +37,23 @@ _CHUNK = 1024
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 def separate_words(texts: Any) -> Any:
-    """Lower-case `texts` and put one space between any two tokens.
+    """Lower-case `texts` and put spaces around each token that stands alone.
+
+    Args:
+        texts: string tensor of any shape, UTF-8.
+
+    Returns:
+        String tensor of the same shape; tokens are what spaces divide.
+    """
+    # Spaces first: `lower` takes a NUL character for the end of the text.
+    texts = tf.strings.regex_replace(texts, _SPACE, " ")
+    texts = tf.strings.lower(texts, encoding="utf-8")
+    return tf.strings.regex_replace(texts, _ALONE, r" \1 ")
+
+
+@keras.saving.register_keras_serializable(package="rnn_keras")
+def replace_nul(texts: Any) -> Any:
+    """U+FFFD for each NUL, which NumPy's strings cannot end with.
 
     Args:
         texts: string tensor of any shape, UTF-8.
@@ -45,9 +61,7 @@ def separate_words(texts: Any) -> Any:
     Returns:
         String tensor of the same shape.
     """
-    texts = tf.strings.lower(texts, encoding="utf-8")
-    texts = tf.strings.regex_replace(texts, _ALONE, r" \1 ")
-    return tf.strings.regex_replace(texts, _SPACE, " ")
+    return tf.strings.regex_replace(texts, "\\x00", "\ufffd")
 
 
 class Encoded(NamedTuple):
@@ -70,7 +84,7 @@ class TextVectorizer(keras.layers.TextVectorization):
     Args:
         unit: `"word"` (lower-cased; punctuation, symbols and Han, Hiragana and
             Katakana characters are tokens of their own) or `"character"` (one
-            token a Unicode character, as it is).
+            token a Unicode character, as it is; a NUL becomes U+FFFD).
         max_tokens: size of the vocabulary at most, padding and unknown included.
         min_count: a token seen less often than this in `adapt` stays unknown.
         max_length: texts with more tokens are cut at their end; `None` cuts none.
@@ -119,7 +133,7 @@ class TextVectorizer(keras.layers.TextVectorization):
                 raise ValueError(f"`{name}` must be positive. Received: {value}")
         super().__init__(
             max_tokens=max_tokens,
-            standardize=separate_words if unit == "word" else None,
+            standardize=separate_words if unit == "word" else replace_nul,
             split="whitespace" if unit == "word" else "character",
             # One more than is kept: it tells a text that is cut from one that fits.
             output_sequence_length=None if max_length is None else max_length + 1,
@@ -159,7 +173,7 @@ class TextVectorizer(keras.layers.TextVectorization):
         strings = _strings(texts)
         if self.unit == "word":
             return tf.strings.split(separate_words(strings))
-        return tf.strings.unicode_split(strings, "UTF-8")
+        return tf.strings.unicode_split(replace_nul(strings), "UTF-8")
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Token ids of `texts` as one array, padded to the longest of them."""

@@ -1,0 +1,228 @@
+import itertools
+import json
+import subprocess
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from rnn_keras.classifier import TextClassifier, class_names_of
+from rnn_keras.errors import InputError
+from rnn_keras.models import CELLS, build_classifier
+from rnn_keras.vectorization import TextVectorizer
+
+TEXTS = [
+    "I love machine learning",
+    "Deep learning is great",
+    "I hate spam emails",
+    "Phishing attacks are bad",
+]
+LABELS = ["good", "good", "bad", "bad"]
+NEW = ["I love spam", "", "zzz zzz", "learning " * 30, "Deep, deep attacks!"]
+
+
+def small(**arguments):
+    return TextClassifier.from_texts(
+        TEXTS, LABELS, units=6, embedding_dim=5, seed=0, **arguments
+    )
+
+
+def fitted(**arguments):
+    classifier = small(**arguments)
+    classifier.fit(TEXTS, LABELS, epochs=40, learning_rate=0.02, patience=None)
+    return classifier
+
+
+def test_learns_the_four_sentences():
+    classifier = fitted()
+    assert [p.label for p in classifier.predict(TEXTS)] == LABELS
+    assert classifier.evaluate(TEXTS, LABELS)["accuracy"] == 1.0
+
+
+def test_a_prediction_names_every_class():
+    prediction = fitted().predict("I hate spam emails")
+    assert prediction.text == "I hate spam emails"
+    assert prediction.label == "bad"
+    assert list(prediction.probabilities) == ["bad", "good"]
+    assert prediction.probability == prediction.probabilities["bad"] > 0.5
+    assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cell", "bidirectional", "pooling"),
+    list(itertools.product(CELLS, (False, True), ("last", "max_mean"))),
+)
+def test_an_answer_is_the_same_alone_and_in_any_company(cell, bidirectional, pooling):
+    classifier = small(cell=cell, bidirectional=bidirectional, pooling=pooling)
+    together = classifier.predict_proba(NEW)
+    alone = np.concatenate([classifier.predict_proba([text]) for text in NEW])
+    in_pairs = classifier.predict_proba(NEW, batch_size=2)
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+    np.testing.assert_allclose(in_pairs, together, atol=1e-5)
+
+
+def test_probabilities_are_those_of_the_network():
+    classifier = small()
+    ids = classifier.preprocessor.encode(TEXTS).ids
+    expected = keras.ops.softmax(classifier(ids))
+    np.testing.assert_allclose(classifier.predict_proba(TEXTS), expected, atol=1e-6)
+
+
+def test_no_texts_get_no_answers():
+    classifier = small()
+    assert classifier.predict([]) == []
+    assert classifier.predict_proba([]).shape == (0, 2)
+
+
+_LOAD = """
+import json, sys
+from rnn_keras import TextClassifier
+classifier = TextClassifier.load(sys.argv[1])
+print(json.dumps(classifier.predict_proba(json.loads(sys.argv[2])).tolist()))
+"""
+
+
+@pytest.mark.parametrize(("cell", "unit"), [("gru", "word"), ("lstm", "character")])
+def test_a_fresh_process_gives_the_same_probabilities(cell, unit, tmp_path):
+    classifier = fitted(cell=cell, unit=unit)
+    path = tmp_path / "model.keras"
+    classifier.save(path)
+    command = [sys.executable, "-c", _LOAD, str(path), json.dumps(NEW)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert finished.stderr == ""
+    loaded = json.loads(finished.stdout)
+    np.testing.assert_allclose(loaded, classifier.predict_proba(NEW), atol=1e-6)
+
+
+def test_a_file_keeps_names_vocabulary_and_settings(tmp_path):
+    classifier = fitted(max_length=3, min_count=2)
+    classifier.save(tmp_path / "model.keras")
+    loaded = TextClassifier.load(tmp_path / "model.keras")
+    assert loaded.class_names == ("bad", "good")
+    before, after = classifier.preprocessor, loaded.preprocessor
+    assert after.get_vocabulary() == before.get_vocabulary()
+    assert (after.max_length, after.min_count, after.unit) == (3, 2, "word")
+
+
+def test_a_loaded_classifier_can_be_trained_on(tmp_path):
+    classifier = small()
+    classifier.save(tmp_path / "model.keras")
+    loaded = TextClassifier.load(tmp_path / "model.keras")
+    before = loaded.evaluate(TEXTS, LABELS)["accuracy"]
+    loaded.fit(TEXTS, LABELS, epochs=40, learning_rate=0.02, patience=None)
+    assert loaded.evaluate(TEXTS, LABELS)["accuracy"] == 1.0 >= before
+
+
+def test_no_python_code_is_in_the_file(tmp_path):
+    small().save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        config = archive.read("config.json").decode()
+    assert "__lambda__" not in config
+    assert '"class_name": "TextVectorizer"' in config
+
+
+def test_equal_seeds_give_equal_weights():
+    first, second, third = (small(dropout=0.5) for _ in range(3))
+    for classifier, seed in ((first, 1), (second, 1), (third, 2)):
+        keras.utils.set_random_seed(7)
+        classifier.fit(TEXTS, LABELS, epochs=5, batch_size=2, seed=seed)
+    same = [
+        np.array_equal(a, b)
+        for a, b in zip(first.get_weights(), second.get_weights(), strict=True)
+    ]
+    assert all(same)
+    assert not np.array_equal(first.get_weights()[0], third.get_weights()[0])
+
+
+def test_labels_may_be_numbers():
+    classifier = TextClassifier.from_texts(TEXTS, [10, 10, 9, 9], units=4, seed=0)
+    assert classifier.class_names == ("9", "10")
+    classifier.fit(TEXTS, np.array([10, 10, 9, 9]), epochs=1)
+    assert classifier.predict("x").label in ("9", "10")
+
+
+def test_class_names_are_in_order():
+    assert class_names_of(["b", "a", "b"]) == ["a", "b"]
+    assert class_names_of(["10", "9", "-1.5"]) == ["-1.5", "9", "10"]
+    assert class_names_of(["nan", "1"]) == ["1", "nan"]
+
+
+def test_how_many_texts_were_cut_is_known():
+    classifier = small(max_length=3)
+    classifier.fit(["a b c d", "a b c", "a"], ["good", "bad", "bad"], epochs=1)
+    assert classifier.num_cut == 1
+
+
+def test_validation_data_decides_when_to_stop():
+    classifier = small()
+    wrong = ["bad", "bad", "good", "good"]
+    history = classifier.fit(
+        TEXTS,
+        LABELS,
+        validation_data=(TEXTS, wrong),
+        epochs=50,
+        learning_rate=0.02,
+        patience=2,
+    )
+    assert len(history.epoch) < 50
+    losses = history.history["val_loss"]
+    assert losses[-1] > min(losses)
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "message"),
+    [
+        (["a", "b"], ["x"], "2 texts, but 1 labels"),
+        (["a", "b"], ["x", "x"], "one class only: x"),
+        ([], [], "no texts"),
+    ],
+)
+def test_texts_that_teach_nothing_are_refused(texts, labels, message):
+    with pytest.raises(InputError, match=message):
+        TextClassifier.from_texts(texts, labels)
+
+
+def test_an_unknown_label_is_named():
+    message = "label 'ugly' is none of the classifier's classes: bad, good"
+    with pytest.raises(InputError, match=message):
+        small().fit(TEXTS, ["good", "good", "bad", "ugly"])
+    with pytest.raises(InputError, match=message):
+        small().evaluate(["a"], ["ugly"])
+
+
+def test_a_network_of_another_size_is_refused():
+    network = build_classifier(10, 3)
+    with pytest.raises(ValueError, match="`network` has 3 logits for 2 class names"):
+        TextClassifier(network, TextVectorizer(), ["a", "b"])
+
+
+def test_files_that_are_no_classifier_are_refused(tmp_path):
+    absent = tmp_path / "absent.keras"
+    with pytest.raises(InputError, match=r"absent.keras: no such file"):
+        TextClassifier.load(absent)
+
+    text = tmp_path / "text.keras"
+    text.write_text("not a model")
+    with pytest.raises(InputError, match=r"text.keras: not a .keras file"):
+        TextClassifier.load(text)
+
+    foreign = tmp_path / "foreign.keras"
+    build_classifier(10, 2).save(foreign)
+    with pytest.raises(InputError, match=r"foreign.keras: holds a Keras Functional"):
+        TextClassifier.load(foreign)
+
+    whole = tmp_path / "whole.keras"
+    small().save(whole)
+    truncated = tmp_path / "truncated.keras"
+    truncated.write_bytes(whole.read_bytes()[:-1000])
+    with pytest.raises(InputError, match=r"truncated.keras: not a .keras file"):
+        TextClassifier.load(truncated)
+
+    hollow = tmp_path / "hollow.keras"
+    with zipfile.ZipFile(whole) as full, zipfile.ZipFile(hollow, "w") as part:
+        part.writestr("config.json", full.read("config.json"))
+        part.writestr("metadata.json", full.read("metadata.json"))
+    with pytest.raises(InputError, match=r"hollow.keras: cannot be loaded"):
+        TextClassifier.load(hollow)

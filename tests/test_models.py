@@ -1,0 +1,102 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from rnn_keras.models import CELLS, build_classifier
+
+POOLINGS = ("last", "max", "mean", "max_mean")
+NETWORKS = list(itertools.product(CELLS, (False, True), (1, 2), POOLINGS))
+
+
+def build(cell, bidirectional, num_layers, pooling):
+    return build_classifier(
+        30,
+        3,
+        cell=cell,
+        units=5,
+        embedding_dim=4,
+        num_layers=num_layers,
+        bidirectional=bidirectional,
+        pooling=pooling,
+        dropout=0.5,
+    )
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: "-".join(map(str, n)))
+def test_padding_never_changes_an_answer(network):
+    """Alone without padding, in a batch, and padded far: the same logits."""
+    model = build(*network)
+    texts = [[7, 3, 9, 2, 1, 4], [5], [8, 8, 2], [0]]  # the last one is empty
+    alone = np.concatenate([model(np.array([text])) for text in texts])
+    for length in (6, 7, 40):
+        batch = np.zeros((len(texts), length), "int32")
+        for row, text in zip(batch, texts, strict=True):
+            row[: len(text)] = text
+        np.testing.assert_allclose(model(batch), alone, atol=1e-5)
+    assert np.isfinite(alone).all()
+
+
+def test_last_state_follows_elmans_equation():
+    """h_t = tanh(x_t W + h_{t-1} U + b) in NumPy, logits from the last state."""
+    model = build_classifier(16, 2, units=8, embedding_dim=8)
+    for weight in model.trainable_variables:
+        weight.assign(np.random.default_rng(1).normal(0, 0.5, weight.shape))
+    table, w, u, b, v, c = (weight.numpy() for weight in model.trainable_variables)
+    ids = [1, 9, 10, 11]
+    h = np.zeros(8)
+    for i in ids:
+        h = np.tanh(table[i] @ w + h @ u + b)
+    logits = model(np.array([[*ids, 0, 0]]))
+    np.testing.assert_allclose(logits[0], h @ v + c, atol=1e-5)
+
+
+def test_the_seed_network_has_282_parameters():
+    model = build_classifier(16, 2, units=8, embedding_dim=8)
+    embedding, recurrent, dense = 16 * 8, 8 * 8 + 8 * 8 + 8, 8 * 2 + 2
+    assert model.count_params() == embedding + recurrent + dense == 282
+
+
+@pytest.mark.parametrize(
+    ("cell", "gates"), [("simple_rnn", 1), ("gru", 3), ("lstm", 4)]
+)
+def test_parameters_by_derivation(cell, gates):
+    d, n, classes = 6, 5, 3
+    model = build_classifier(
+        10,
+        classes,
+        cell=cell,
+        units=n,
+        embedding_dim=d,
+        num_layers=2,
+        bidirectional=True,
+        pooling="max_mean",
+    )
+    biases = 2 if cell == "gru" else 1  # Keras's GRU has one for each product
+    first = gates * (d * n + n * n + biases * n)
+    second = gates * (2 * n * n + n * n + biases * n)
+    pooled = 2 * 2 * n
+    expected = 10 * d + 2 * first + 2 * second + pooled * classes + classes
+    assert model.count_params() == expected
+
+
+def test_dropout_acts_in_training_only():
+    model = build_classifier(30, 2, dropout=0.5)
+    ids = np.array([[4, 5, 6]])
+    np.testing.assert_array_equal(model(ids), model(ids))
+    assert not np.allclose(model(ids, training=True), model(ids, training=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cell": "rnn"}, "`cell` must be one of .*simple_rnn.* Received: 'rnn'"),
+        ({"pooling": "sum"}, "`pooling` must be one of .*last.* Received: 'sum'"),
+        ({"units": 0}, "`units` must be at least 1. Received: 0"),
+        ({"num_layers": 0}, "`num_layers` must be at least 1. Received: 0"),
+        ({"dropout": 1.5}, "dropout|rate"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        build_classifier(10, 2, **arguments)
