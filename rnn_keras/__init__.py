@@ -8,9 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rnn_keras.classifier import Prediction, TextClassifier
+    from rnn_keras.classifier import TextClassifier
     from rnn_keras.datasets import LabelledTexts, load_dataset
     from rnn_keras.errors import InputError
+    from rnn_keras.inference import Prediction
     from rnn_keras.layers import MaskedPooling1D
     from rnn_keras.models import build_classifier
     from rnn_keras.vectorization import TextVectorizer
@@ -21,13 +22,13 @@ _MODULE_OF = {
     "InputError": "errors",
     "LabelledTexts": "datasets",
     "MaskedPooling1D": "layers",
-    "Prediction": "classifier",
+    "Prediction": "inference",
     "TextClassifier": "classifier",
     "TextVectorizer": "vectorization",
     "build_classifier": "models",
     "load_dataset": "datasets",
 }
-_NEEDS_TENSORFLOW = {"classifier", "layers", "models", "vectorization"}
+_NEEDS_TENSORFLOW = {"classifier", "inference", "layers", "models", "vectorization"}
 
 __all__ = [
     "InputError",

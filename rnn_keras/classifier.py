@@ -5,37 +5,21 @@ preprocessor: `fit`, `evaluate` and `predict` take raw strings, and calling the
 model itself takes what the preprocessor makes of them, token ids.
 """
 
-import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from rnn_keras.errors import InputError
-from rnn_keras.models import build_classifier
+from rnn_keras.inference import Prediction, make_forward, predict_probabilities
+from rnn_keras.labels import class_indices, class_names_of
+from rnn_keras.models import Cell, Pooling, build_classifier
 from rnn_keras.scoring import score
-from rnn_keras.training import Batches, make_callbacks, make_optimizer
+from rnn_keras.training import make_optimizer, train
 from rnn_keras.vectorization import TextVectorizer, Unit
-
-
-class Prediction(NamedTuple):
-    """The answer to one text.
-
-    Attributes:
-        text: as it was given.
-        label: name of the most probable class.
-        probability: of that class.
-        probabilities: of every class, by name; they sum to 1.
-    """
-
-    text: str
-    label: str
-    probability: float
-    probabilities: dict[str, float]
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
@@ -55,7 +39,7 @@ class TextClassifier(keras.Model):
 
     Raises:
         ValueError: if the network has another number of logits than there are
-            class names, or knows fewer ids than the vocabulary has.
+            class names.
 
     Example:
     >>> texts = ["I love it", "so good", "I hate it", "so bad"]
@@ -83,7 +67,7 @@ class TextClassifier(keras.Model):
         self.preprocessor = preprocessor
         self.class_names = tuple(str(name) for name in class_names)
         self.num_cut = 0
-        self._graph: Any = None
+        self._forward: Any = None
         self.built = True
         if not network.compiled:
             network.compile(
@@ -102,12 +86,19 @@ class TextClassifier(keras.Model):
         texts: Sequence[str],
         labels: Sequence[Any],
         *,
+        cell: Cell = "gru",
+        units: int = 64,
+        embedding_dim: int = 64,
+        num_layers: int = 1,
+        bidirectional: bool = True,
+        pooling: Pooling = "max_mean",
+        dropout: float = 0.5,
+        token_dropout: float = 0.2,
         unit: Unit = "word",
         max_tokens: int | None = 20_000,
         min_count: int = 1,
         max_length: int | None = 256,
         seed: int | None = None,
-        **network: Any,
     ) -> "TextClassifier":
         """An untrained classifier with the vocabulary and classes of `texts`.
 
@@ -116,13 +107,19 @@ class TextClassifier(keras.Model):
                 leak into the vocabulary).
             labels: a word or number a text; the classes are their different
                 values, numbers in numeric order.
-            unit: `"word"` or `"character"`.
+            cell: this and the next seven are arguments of `build_classifier`.
+            units: size of the state, in each direction.
+            embedding_dim: size of a token's vector.
+            num_layers: recurrent layers.
+            bidirectional: read from both ends.
+            pooling: of the states over time.
+            dropout: share of values dropped in training.
+            token_dropout: share of tokens dropped in training.
+            unit: this and the next three are arguments of `TextVectorizer`.
             max_tokens: size of the vocabulary at most.
             min_count: a token seen less often stays unknown.
             max_length: longer texts are cut at their end.
             seed: of the initial weights and of dropout. Sets Keras's global seed.
-            **network: of `build_classifier`: `cell`, `units`, `embedding_dim`,
-                `num_layers`, `bidirectional`, `pooling`, `dropout`.
 
         Raises:
             InputError: if there are no texts, another number of labels than
@@ -140,10 +137,19 @@ class TextClassifier(keras.Model):
         preprocessor.adapt(texts)
         if seed is not None:
             keras.utils.set_random_seed(seed)
-        built = build_classifier(
-            preprocessor.vocabulary_size(), len(class_names), **network
+        network = build_classifier(
+            preprocessor.vocabulary_size(),
+            len(class_names),
+            cell=cell,
+            units=units,
+            embedding_dim=embedding_dim,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            pooling=pooling,
+            dropout=dropout,
+            token_dropout=token_dropout,
         )
-        return cls(built, preprocessor, class_names)
+        return cls(network, preprocessor, class_names)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.network(inputs, training=training)
@@ -185,44 +191,35 @@ class TextClassifier(keras.Model):
         Raises:
             InputError: if a label is none of `class_names`.
         """
-        if learning_rate is not None:
-            self.network.optimizer.learning_rate = learning_rate
-        ids, self.num_cut = self.preprocessor.encode(texts)
-        batches = Batches(
-            ids, self._class_indices(labels), batch_size=batch_size, seed=seed
-        )
+        encoded = self.preprocessor.encode(texts)
+        self.num_cut = encoded.num_cut
         validation = None
         if validation_data is not None:
-            validation = Batches(
+            validation = (
                 self.preprocessor.encode(validation_data[0]).ids,
-                self._class_indices(validation_data[1]),
-                batch_size=batch_size,
+                class_indices(validation_data[1], self.class_names),
             )
-        standard = make_callbacks(
-            patience=patience, validated=validation is not None, progress=progress
-        )
-        return self.network.fit(
-            batches,
-            validation_data=validation,
+        return train(
+            self.network,
+            (encoded.ids, class_indices(labels, self.class_names)),
+            validation,
             epochs=epochs,
-            callbacks=[*standard, *callbacks],
-            verbose=0,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            patience=patience,
+            seed=seed,
+            callbacks=callbacks,
+            progress=progress,
         )
 
     def predict_proba(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
         """Class probabilities `(texts, classes)`, columns as in `class_names`."""
+        if self._forward is None:
+            self._forward = make_forward(self.network)
         ids = self.preprocessor.encode(texts).ids
-        if not len(ids):
-            return np.zeros((0, len(self.class_names)), np.float32)
-        # Short texts together, so that one long text does not pad them all.
-        lengths = (ids != 0).sum(axis=1)
-        order = np.argsort(lengths, kind="stable")
-        probabilities = np.empty((len(ids), len(self.class_names)), np.float32)
-        for start in range(0, len(ids), batch_size):
-            rows = order[start : start + batch_size]
-            longest = max(1, lengths[rows].max())
-            probabilities[rows] = _softmax(self._logits(ids[rows, :longest]))
-        return probabilities
+        return predict_probabilities(
+            self._forward, ids, len(self.class_names), batch_size
+        )
 
     @overload
     def predict(self, texts: str, batch_size: int = 256) -> Prediction: ...
@@ -254,31 +251,9 @@ class TextClassifier(keras.Model):
         Raises:
             InputError: if a label is none of `class_names`.
         """
-        self._class_indices(labels)
+        class_indices(labels, self.class_names)
         predicted = [p.label for p in self.predict(texts, batch_size)]
         return score([str(label) for label in labels], predicted, self.class_names)
-
-    def _logits(self, ids: np.ndarray) -> np.ndarray:
-        if keras.backend.backend() != "tensorflow":
-            return self.network.predict_on_batch(ids)
-        if self._graph is None:
-            # One graph for every shape: Keras's own functions are traced anew for
-            # each, which takes far longer than the answer.
-            forward = tf.function(lambda ids: self.network(ids, training=False))
-            self._graph = forward.get_concrete_function(
-                tf.TensorSpec((None, None), tf.int32)
-            )
-        return self._graph(tf.constant(ids)).numpy()
-
-    def _class_indices(self, labels: Sequence[Any]) -> np.ndarray:
-        index = {name: i for i, name in enumerate(self.class_names)}
-        unknown = sorted({str(label) for label in labels} - set(index))
-        if unknown:
-            raise InputError(
-                f"label {unknown[0]!r} is none of the classifier's classes: "
-                f"{', '.join(self.class_names)}"
-            )
-        return np.array([index[str(label)] for label in labels], np.int32)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -324,24 +299,3 @@ class TextClassifier(keras.Model):
                 f"not a {cls.__name__} of rnn_keras"
             )
         return model
-
-
-def class_names_of(labels: Sequence[Any]) -> list[str]:
-    """The different labels in order: numbers by value, otherwise alphabetically.
-
-    >>> class_names_of([10, 9, 1, 9]), class_names_of(["spam", "ham"])
-    (['1', '9', '10'], ['ham', 'spam'])
-    """
-    names = sorted({str(label) for label in labels})
-    try:
-        values = {name: float(name) for name in names}
-    except ValueError:
-        return names
-    return sorted(names, key=lambda n: (math.isnan(values[n]), values[n]))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities in float64, so that they sum to 1 as printed."""
-    logits = np.asarray(logits, np.float64)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)

@@ -79,7 +79,7 @@ def train(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")],
     cell: Annotated[
         Literal["simple_rnn", "lstm", "gru"], typer.Option(help="Recurrent cell.")
-    ] = "simple_rnn",
+    ] = "gru",
     unit: Annotated[
         Literal["word", "character"], typer.Option(help="What a token is.")
     ] = "word",
@@ -98,6 +98,9 @@ def train(
     dropout: Annotated[
         float, typer.Option(min=0, max=0.95, help="Share of values dropped.")
     ] = 0.5,
+    token_dropout: Annotated[
+        float, typer.Option(min=0, max=0.95, help="Share of tokens dropped.")
+    ] = 0.2,
     max_tokens: Annotated[
         int, typer.Option(min=3, help="Size of the vocabulary at most.")
     ] = 20_000,
@@ -112,7 +115,9 @@ def train(
         int, typer.Option(min=1, help="Epochs without a gain before it stops.")
     ] = 3,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts in a step.")] = 32,
-    learning_rate: Annotated[float, typer.Option(min=0, help="Of Adam.")] = 1e-3,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=0, help="Of Adam.", show_default="0.001")
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Fixes splits, weights, dropout and order.")
     ] = 0,
@@ -163,11 +168,14 @@ def train(
             bidirectional=bidirectional,
             pooling=pooling,
             dropout=dropout,
+            token_dropout=token_dropout,
             max_tokens=max_tokens,
             min_count=min_count,
             max_length=max_length,
         )
-    _print_scores({cell: metrics["test"], "TF-IDF + LR": metrics["baseline"]})
+    from rnn_keras.tables import print_scores
+
+    print_scores({cell: metrics["test"], "TF-IDF + LR": metrics["baseline"]})
     print(
         f"{metrics['parameters']:,} parameters, {metrics['epochs']} epochs, "
         f"{metrics['seconds']:.1f} seconds; saved in {out}"
@@ -196,7 +204,9 @@ def evaluate(
     if as_json:
         print(json.dumps(scores, ensure_ascii=False))
     else:
-        _print_scores({str(run): scores})
+        from rnn_keras.tables import print_scores
+
+        print_scores({str(run): scores})
 
 
 @app.command()
@@ -233,17 +243,10 @@ def predict(
 @app.command()
 def datasets() -> None:
     """List the data sets that are known by name."""
-    from rich.console import Console
-    from rich.table import Table
+    from rnn_keras.corpora import cache_folder
+    from rnn_keras.tables import print_corpora
 
-    from rnn_keras.corpora import CORPORA, cache_folder
-
-    table = Table("name", "texts", "what", "licence", "from")
-    for corpus in CORPORA.values():
-        table.add_row(
-            corpus.name, corpus.size, corpus.summary, corpus.licence, corpus.origin
-        )
-    Console().print(table)
+    print_corpora()
     print(f"Downloads are kept in {cache_folder()} (RNN_KERAS_CACHE moves it).")
 
 
@@ -290,20 +293,3 @@ def _say(*lines: str) -> None:
 def _printable(text: str) -> str:
     """Without the lone surrogates that stand for bytes that are not UTF-8."""
     return text.encode("utf-8", errors="replace").decode()
-
-
-def _print_scores(columns: dict[str, dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    first = next(iter(columns.values()))
-    table = Table(f"{first['n']:,} test texts")
-    for name in columns:
-        table.add_column(name, justify="right")
-    for row in ("accuracy", "macro_f1"):
-        values = [f"{scores[row]:.3f}" for scores in columns.values()]
-        table.add_row(row.replace("_f1", " F1"), *values)
-    for name in first["f1"]:
-        values = [f"{scores['f1'][name]:.3f}" for scores in columns.values()]
-        table.add_row(f"F1 of {name}", *values)
-    Console().print(table)

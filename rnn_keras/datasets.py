@@ -5,7 +5,7 @@ them for training, validation and test without letting a text stand on two sides
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -59,7 +59,8 @@ class LabelledTexts:
             seed: of the division.
 
         Raises:
-            InputError: if there is one class only, or a class with one text only.
+            InputError: if there is one class only, or a class with one text only,
+                or the test part has other classes.
         """
         from sklearn.model_selection import train_test_split
 
@@ -80,6 +81,8 @@ class LabelledTexts:
         if repeats:
             notes.append(f"{_count(repeats, 'exact repeat')} left out")
         _check_classes(self.source, label_of.values())
+        if self.test is not None:
+            _check_test_labels(self.source, set(self.labels), self.test.labels)
 
         def divide(texts: list[str], share: float) -> tuple[list[str], list[str]]:
             # A class with one text left stays: there is nothing to stratify.
@@ -193,7 +196,7 @@ def _clean(source: str, texts: Cells, labels: Cells) -> LabelledTexts:
     )
 
 
-def _check_classes(source: str, labels: Sequence[str]) -> None:
+def _check_classes(source: str, labels: Iterable[str]) -> None:
     counts = Counter(labels)
     if len(counts) < 2:
         raise InputError(
@@ -206,6 +209,15 @@ def _check_classes(source: str, labels: Sequence[str]) -> None:
         raise InputError(
             f"{source}: class {_short(single[0])!r} has one text only{more}; each "
             "class needs two or more. Is that the label column?"
+        )
+
+
+def _check_test_labels(source: str, known: set[str], labels: list[str]) -> None:
+    unknown = next((label for label in labels if label not in known), None)
+    if unknown is not None:
+        raise InputError(
+            f"test label {_short(unknown)!r} is none of the classes of {source}: "
+            f"{', '.join(sorted(known))}"
         )
 
 

@@ -31,6 +31,7 @@ def build_classifier(
     bidirectional: bool = False,
     pooling: Pooling = "last",
     dropout: float = 0.0,
+    token_dropout: float = 0.0,
     name: str = "text_classifier",
 ) -> keras.Model:
     """Embedding, recurrent layers, pooling over time and Dense: ids to logits.
@@ -53,6 +54,9 @@ def build_classifier(
             of the top layer's states over the real tokens.
         dropout: share of values set to 0 in training, of the embedded tokens
             and of the pooled states.
+        token_dropout: share of tokens whose whole vector is set to 0 in training,
+            so that no single word decides (Y. Gal, Z. Ghahramani, "A theoretically
+            grounded application of dropout in recurrent neural networks", 2016).
         name: of the model.
 
     Returns:
@@ -83,6 +87,10 @@ def build_classifier(
     x = keras.layers.Embedding(
         vocabulary_size, embedding_dim, mask_zero=True, name="embedding"
     )(ids)
+    if token_dropout:
+        x = keras.layers.Dropout(
+            token_dropout, noise_shape=(None, None, 1), name="token_dropout"
+        )(x)
     if dropout:
         x = keras.layers.Dropout(dropout, name="embedding_dropout")(x)
     for i in range(num_layers):

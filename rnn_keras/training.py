@@ -3,11 +3,13 @@
 Nothing here knows of texts: it is token ids and class indices.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from rnn_keras.errors import InputError
 from rnn_keras.progress import progress_bar
 
 # Batches whose texts are sorted by length together: the more, the less padding,
@@ -123,3 +125,54 @@ def make_callbacks(
     if progress:
         callbacks.append(ProgressBar())
     return callbacks
+
+
+def train(
+    network: keras.Model,
+    data: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    *,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float | None = None,
+    patience: int | None = None,
+    seed: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    progress: bool = False,
+) -> keras.callbacks.History:
+    """Train a compiled network; the arguments are those of `TextClassifier.fit`.
+
+    Args:
+        network: compiled.
+        data: token ids `(texts, timesteps)` and class indices `(texts,)`.
+        validation: the same of other texts, or `None`.
+        epochs: passes over the texts at most.
+        batch_size: texts in a step.
+        learning_rate: another one than that of the compiled optimizer.
+        patience: see `make_callbacks`.
+        seed: of the order.
+        callbacks: more of Keras's callbacks.
+        progress: see `make_callbacks`.
+
+    Raises:
+        InputError: if there are not as many labels as texts.
+    """
+    for ids, labels in filter(None, (data, validation)):
+        if len(ids) != len(labels):
+            raise InputError(f"{len(ids)} texts, but {len(labels)} labels")
+    if learning_rate is not None:
+        network.optimizer.learning_rate = learning_rate
+    batches = Batches(*data, batch_size=batch_size, seed=seed)
+    held_out = None
+    if validation is not None:
+        held_out = Batches(*validation, batch_size=batch_size)
+    standard = make_callbacks(
+        patience=patience, validated=held_out is not None, progress=progress
+    )
+    return network.fit(
+        batches,
+        validation_data=held_out,
+        epochs=epochs,
+        callbacks=[*standard, *callbacks],
+        verbose=0,
+    )

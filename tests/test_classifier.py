@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from rnn_keras.classifier import TextClassifier, class_names_of
+from rnn_keras.classifier import TextClassifier
 from rnn_keras.errors import InputError
 from rnn_keras.models import CELLS, build_classifier
 from rnn_keras.vectorization import TextVectorizer
@@ -143,12 +143,6 @@ def test_labels_may_be_numbers():
     assert classifier.predict("x").label in ("9", "10")
 
 
-def test_class_names_are_in_order():
-    assert class_names_of(["b", "a", "b"]) == ["a", "b"]
-    assert class_names_of(["10", "9", "-1.5"]) == ["-1.5", "9", "10"]
-    assert class_names_of(["nan", "1"]) == ["1", "nan"]
-
-
 def test_how_many_texts_were_cut_is_known():
     classifier = small(max_length=3)
     classifier.fit(["a b c d", "a b c", "a"], ["good", "bad", "bad"], epochs=1)
@@ -190,6 +184,11 @@ def test_an_unknown_label_is_named():
         small().fit(TEXTS, ["good", "good", "bad", "ugly"])
     with pytest.raises(InputError, match=message):
         small().evaluate(["a"], ["ugly"])
+
+
+def test_as_many_labels_as_texts_are_asked_for():
+    with pytest.raises(InputError, match="4 texts, but 3 labels"):
+        small().fit(TEXTS, LABELS[:3])
 
 
 def test_a_network_of_another_size_is_refused():

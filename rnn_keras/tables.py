@@ -1,0 +1,38 @@
+"""What the command line prints as tables."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rnn_keras.corpora import CORPORA
+
+
+def print_scores(columns: dict[str, dict[str, Any]]) -> None:
+    """A column a model: accuracy, macro F1 and the F1 of each class.
+
+    Args:
+        columns: name of the model to its scores, as `rnn_keras.scoring.score`
+            gives them; all on the same texts.
+    """
+    first = next(iter(columns.values()))
+    table = Table(f"{first['n']:,} test texts")
+    for name in columns:
+        table.add_column(name, justify="right")
+    rows = {"accuracy": "accuracy", "macro F1": "macro_f1"}
+    for title, key in rows.items():
+        table.add_row(title, *(f"{scores[key]:.3f}" for scores in columns.values()))
+    for name in first["f1"]:
+        values = (f"{scores['f1'][name]:.3f}" for scores in columns.values())
+        table.add_row(f"F1 of {name}", *values)
+    Console().print(table)
+
+
+def print_corpora() -> None:
+    """The corpora that are known by name."""
+    table = Table("name", "texts", "what", "licence", "from")
+    for corpus in CORPORA.values():
+        table.add_row(
+            corpus.name, corpus.size, corpus.summary, corpus.licence, corpus.origin
+        )
+    Console().print(table)

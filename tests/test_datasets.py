@@ -1,0 +1,193 @@
+import re
+from collections import Counter
+from itertools import combinations, pairwise
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnn_keras.datasets import LabelledTexts, load_dataset
+from rnn_keras.errors import InputError
+
+
+def corpus(n=200, classes=("a", "b", "b", "c")):
+    labels = [classes[i % len(classes)] for i in range(n)]
+    return LabelledTexts([f"text {i}" for i in range(n)], labels, "made")
+
+
+def test_parts_have_the_asked_shares_of_every_class():
+    splits = corpus().split(validation=0.1, test=0.2)
+    assert [len(part) for part in splits[:3]] == [140, 20, 40]
+    assert Counter(splits.test.labels) == {"a": 10, "b": 20, "c": 10}
+    assert Counter(splits.validation.labels) == {"a": 5, "b": 10, "c": 5}
+
+
+def test_the_seed_fixes_the_division():
+    assert corpus().split(seed=1) == corpus().split(seed=1)
+    assert corpus().split(seed=1) != corpus().split(seed=2)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("xyz")), max_size=60
+    ),
+    st.integers(0, 5),
+)
+def test_no_text_stands_on_two_sides_and_none_is_lost(rows, seed):
+    texts = LabelledTexts([t for t, _ in rows], [label for _, label in rows])
+    try:
+        splits = texts.split(seed=seed)
+    except InputError:
+        return  # too few classes or texts, as the messages below say
+    for one, other in combinations(splits[:3], 2):
+        assert not set(one.texts) & set(other.texts)
+    divided = [
+        pair
+        for part in splits[:3]
+        for pair in zip(part.texts, part.labels, strict=True)
+    ]
+    assert sorted(divided) == sorted(set(rows))
+
+
+def test_repeats_are_left_out_and_counted():
+    texts = corpus(20)
+    twice = LabelledTexts(
+        texts.texts + texts.texts[:3], texts.labels + texts.labels[:3]
+    )
+    splits = twice.split()
+    assert sum(len(part) for part in splits[:3]) == 20
+    assert splits.notes == ("3 exact repeats left out",)
+
+
+def test_an_official_test_part_stays_as_it_is():
+    texts = corpus()
+    test = LabelledTexts(["text 0", "new", "new"], ["a", "b", "b"])
+    splits = LabelledTexts(texts.texts, texts.labels, "made", test=test).split()
+    assert splits.test == test
+    assert "text 0" not in splits.train.texts + splits.validation.texts
+    assert len(splits.train) + len(splits.validation) == 199
+    assert splits.notes == ("1 training text also in the test left out",)
+
+
+def test_a_class_of_two_texts_can_be_split():
+    splits = LabelledTexts(list("abcdefgh"), list("xxxxxxyy")).split()
+    assert set(splits.train.labels) == {"x", "y"}
+
+
+def test_the_four_sentences_can_be_split():
+    splits = load_dataset("seed").split()
+    assert [len(part) for part in splits[:3]] == [2, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("aaa", r"made: one class only \(a\); a classifier needs two or more"),
+        ("aab", r"made: class 'b' has one text only; each class needs two or more"),
+        ("abc", r"class 'a' has one text only \(and 2 more classes\)"),
+    ],
+)
+def test_labels_that_cannot_be_learned_are_refused(labels, message):
+    texts = [f"text {i}" for i in range(3)]
+    with pytest.raises(InputError, match=message):
+        LabelledTexts(texts, list(labels), "made").split()
+
+
+def test_two_copies_of_one_text_are_one_example():
+    with pytest.raises(InputError, match="class 'b' has one text only"):
+        LabelledTexts(["x", "y", "z", "z"], list("aabb"), "made").split()
+
+
+def test_empty_and_missing_cells_are_left_out_and_said(tmp_path):
+    table = pd.DataFrame(
+        {"text": [" a ", "", None, "b", "c"], "label": ["x", "x", "y", None, " y"]}
+    )
+    table.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    texts = load_dataset(tmp_path / "t.jsonl")
+    assert (texts.texts, texts.labels) == (["a", "c"], ["x", "y"])
+    assert texts.notes == (
+        "2 empty texts left out (first: row 2)",
+        "1 text without a label left out (row 4)",
+    )
+
+
+def test_nothing_but_empty_rows_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("text,label\n ,a\n,b\n")
+    with pytest.raises(
+        InputError, match=r"t.csv: no rows with both a text and a label"
+    ):
+        load_dataset(tmp_path / "t.csv")
+
+
+def test_an_unknown_source_is_told_the_known_ones():
+    message = r"nosuch: neither a file.*: messages, seed, sms_spam, imdb, chnsenticorp"
+    with pytest.raises(InputError, match=message):
+        load_dataset("nosuch")
+
+
+def test_folders_and_files_load(tmp_path):
+    for label in ("x", "y"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "1.txt").write_text(f"text of {label}\n")
+    texts = load_dataset(tmp_path)
+    assert (texts.texts, texts.labels) == (["text of x", "text of y"], ["x", "y"])
+
+
+def test_the_seed_sentences():
+    texts = load_dataset("seed")
+    assert texts.texts[0] == "I love machine learning"
+    assert texts.labels == ["0", "0", "1", "1"]
+
+
+# The bundled messages.
+
+
+def is_chinese(text):
+    return bool(re.search("[\u4e00-\u9fff]", text))
+
+
+def test_messages_are_as_many_as_promised():
+    messages = load_dataset("messages")
+    kinds = Counter(
+        (is_chinese(text), label)
+        for text, label in zip(messages.texts, messages.labels, strict=True)
+    )
+    assert len(messages) == 2060
+    assert messages.notes == ()
+    assert kinds[False, "spam"] + kinds[False, "ham"] >= 600
+    assert kinds[True, "spam"] + kinds[True, "ham"] >= 300
+    assert min(kinds.values()) >= 300
+
+
+def shingles(text):
+    """Pairs of neighbouring words, or of neighbouring Chinese characters."""
+    words = re.findall(r"[\u4e00-\u9fff]|[^\W_]+", text.lower())
+    return set(pairwise(words)) or {tuple(words)}
+
+
+def test_messages_hold_no_exact_and_no_near_duplicates():
+    """No two messages share a third of their pairs of neighbours (Jaccard)."""
+    texts = load_dataset("messages").texts
+    assert len({text.casefold() for text in texts}) == len(texts)
+    sets = [shingles(text) for text in texts]
+    where = {}
+    for i, pairs in enumerate(sets):
+        shared = Counter(j for pair in pairs for j in where.get(pair, ()))
+        for j, common in shared.items():
+            similarity = common / len(pairs | sets[j])
+            assert similarity < 0.34, (texts[i], texts[j])
+        for pair in pairs:
+            where.setdefault(pair, []).append(i)
+
+
+def test_the_check_for_near_duplicates_finds_one():
+    one = shingles("Your parcel is held, pay the fee today at parcel.example")
+    two = shingles("Your parcel is held: pay the fee now at parcel.example")
+    assert len(one & two) / len(one | two) > 0.34
+
+
+def test_messages_name_nobodys_address():
+    for text in load_dataset("messages").texts:
+        for suffix in re.findall(r"\b[a-z0-9-]+\.([a-z]{2,})/", text.lower()):
+            assert suffix in ("example", "test", "invalid"), text

@@ -1,0 +1,82 @@
+"""What holds for the repository as a whole."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+
+import rnn_keras
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_environment_yml_equals_pyproject():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    conda = [d for d in environment["dependencies"] if isinstance(d, str)]
+    (pip,) = (d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    extras = PROJECT["optional-dependencies"].values()
+    wanted = PROJECT["dependencies"] + [r for extra in extras for r in extra]
+    assert conda == [f"python{PROJECT['requires-python']}", "pip"]
+    assert sorted(pip) == sorted([*wanted, "--editable ."])
+
+
+def test_constraints_are_exact_pins_without_addresses_and_cover_the_project():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[\w.+!]+", pin) for pin in pins)
+    pinned = {pin.split("==")[0].lower().replace("_", "-") for pin in pins}
+    extras = PROJECT["optional-dependencies"].values()
+    wanted = PROJECT["dependencies"] + [r for extra in extras for r in extra]
+    assert {re.split("[<>=]", r)[0].lower() for r in wanted} <= pinned
+
+
+def test_every_public_name_is_there():
+    for name in rnn_keras.__all__:
+        assert getattr(rnn_keras, name).__doc__
+    assert set(rnn_keras.__all__) <= set(dir(rnn_keras))
+
+
+def test_importing_the_package_alone_is_quick_and_a_wrong_name_is_an_error():
+    code = (
+        "import sys, rnn_keras\n"
+        "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)\n"
+        "try: rnn_keras.nosuch\n"
+        "except AttributeError as error: print(error)"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == "module 'rnn_keras' has no attribute 'nosuch'\n"
+
+
+def test_the_first_use_of_tensorflow_is_quiet():
+    code = "from rnn_keras import build_classifier; build_classifier(9, 2)"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert shown.stderr == shown.stdout == ""
+
+
+def test_what_was_held_back_is_shown_when_tensorflow_cannot_be_imported(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(
+        "import os\nos.write(2, b'the cause\\n')\nraise ImportError('broken')\n"
+    )
+    code = "from rnn_keras._tensorflow import import_quietly; import_quietly()"
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": f"{tmp_path}:{ROOT}", "PATH": ""},
+    )
+    assert shown.returncode == 1
+    assert "the cause" in shown.stderr
+    assert "ImportError: broken" in shown.stderr
+
+
+def test_modules_stay_small():
+    for path in (ROOT / "rnn_keras").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 300, path

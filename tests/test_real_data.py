@@ -1,0 +1,77 @@
+"""The claims on real corpora, with default settings, from the command line.
+
+They take some minutes and need files in `RNN_KERAS_CACHE`.
+"""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from rnn_keras.classifier import TextClassifier
+from rnn_keras.corpora import CORPORA, cache_folder
+from rnn_keras.datasets import load_dataset
+
+pytestmark = pytest.mark.data
+
+
+def train(*arguments):
+    command = [sys.executable, "-m", "rnn_keras", "train", *map(str, arguments)]
+    finished = subprocess.run(command, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def test_sms_spam_has_its_rows_and_no_repeats_after_splitting(needs_corpus):
+    needs_corpus("sms_spam")
+    corpus = load_dataset("sms_spam")
+    assert len(corpus) == 5574
+    assert (corpus.labels.count("ham"), corpus.labels.count("spam")) == (4827, 747)
+    splits = corpus.split()
+    assert sum(len(part) for part in splits[:3]) == len(set(corpus.texts))
+    assert splits.notes == ("403 exact repeats left out",)
+
+
+def test_sms_spam_is_learned(needs_corpus, tmp_path):
+    needs_corpus("sms_spam")
+    shown = train("sms_spam", "--seed", 0, "--out", tmp_path / "sms")
+    metrics = json.loads((tmp_path / "sms" / "metrics.json").read_text())
+    assert metrics["test"]["f1"]["spam"] >= 0.94
+    assert metrics["baseline"]["f1"]["spam"] == pytest.approx(0.94, abs=0.01)
+    for scores in (metrics["test"], metrics["baseline"]):
+        assert f"{scores['f1']['spam']:.3f}" in shown
+
+    classifier = TextClassifier.load(tmp_path / "sms" / "model.keras")
+    texts = load_dataset("sms_spam").split().test.texts[:64]
+    alone = np.concatenate([classifier.predict_proba([text]) for text in texts])
+    np.testing.assert_allclose(classifier.predict_proba(texts), alone, atol=1e-5)
+
+
+def test_chinese_reviews_are_learned_without_an_option(needs_corpus, tmp_path):
+    needs_corpus("chnsenticorp")
+    path = cache_folder() / "chnsenticorp" / CORPORA["chnsenticorp"].file
+    columns = ("--text-column", "review", "--label-column", "label")
+    train(path, *columns, "--out", tmp_path / "hotel")
+    metrics = json.loads((tmp_path / "hotel" / "metrics.json").read_text())
+    assert metrics["test"]["accuracy"] >= 0.86
+    assert metrics["baseline"]["accuracy"] == pytest.approx(0.888, abs=0.01)
+
+
+def test_chnsenticorp_says_what_it_leaves_out(needs_corpus):
+    needs_corpus("chnsenticorp")
+    corpus = load_dataset("chnsenticorp")
+    assert len(corpus) == 7765
+    assert len(corpus.notes) == 1
+    assert corpus.notes[0].startswith("1 empty text left out (row ")
+
+
+def test_imdb_loads_with_its_test_part(needs_corpus):
+    needs_corpus("imdb")
+    corpus = load_dataset("imdb")
+    assert len(corpus) == len(corpus.test) == 25_000
+    assert not any("<br" in text for text in corpus.texts)
+    splits = corpus.split()
+    assert not set(splits.train.texts) & set(splits.test.texts)
+    assert splits.notes[0].startswith("123 training texts also in the test")

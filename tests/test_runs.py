@@ -1,0 +1,105 @@
+import csv
+import json
+
+import pytest
+
+from rnn_keras import runs
+from rnn_keras.classifier import TextClassifier
+from rnn_keras.datasets import LabelledTexts
+from rnn_keras.errors import InputError
+
+GOOD = ["good", "fine", "nice", "great", "lovely"]
+BAD = ["bad", "poor", "awful", "nasty", "dull"]
+
+
+def made():
+    texts = [f"{a} {b} day {i}" for i in range(2) for a in GOOD for b in GOOD]
+    worse = [f"{a} {b} day {i}" for i in range(2) for a in BAD for b in BAD]
+    labels = ["pos"] * len(texts) + ["neg"] * len(worse)
+    return LabelledTexts(texts + worse, labels, "made")
+
+
+def train(out, **arguments):
+    settings = {"units": 8, "embedding_dim": 8, "epochs": 8, "learning_rate": 0.02}
+    return runs.train(made().split(), out, source="made", **settings | arguments)
+
+
+def test_a_run_leaves_its_five_files_and_nothing_else(tmp_path):
+    lines = []
+    metrics = train(tmp_path / "run", max_length=2, report=lines.append)
+    assert {p.name for p in (tmp_path / "run").iterdir()} == set(runs.FILES)
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics
+    assert metrics["test"]["n"] == metrics["baseline"]["n"] == 20
+    assert set(metrics["test"]) == {"accuracy", "macro_f1", "f1", "n"}
+    assert set(metrics["test"]["f1"]) == {"neg", "pos"}
+    assert (metrics["seed"], metrics["source"]) == (0, "made")
+    assert metrics["class_names"] == ["neg", "pos"]
+    assert metrics["texts"] == {"train": 70, "validation": 10, "test": 20}
+    assert lines[0] == "train 70, validation 10, test 20"
+    assert "70 of 70 training texts were longer than 2 tokens and were cut" in lines[1]
+
+
+def test_the_scores_are_those_of_the_saved_classifier(tmp_path):
+    metrics = train(tmp_path)
+    assert metrics["test"]["accuracy"] == metrics["baseline"]["accuracy"] == 1.0
+    classifier = TextClassifier.load(tmp_path / "model.keras")
+    test = made().split().test
+    assert classifier.evaluate(test.texts, test.labels) == metrics["test"]
+    assert classifier.count_params() == metrics["parameters"]
+
+
+def test_the_history_has_a_row_an_epoch(tmp_path):
+    metrics = train(tmp_path)
+    with (tmp_path / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == metrics["epochs"]
+    assert list(rows[0]) == ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    assert rows[0]["epoch"] == "1"
+
+
+def test_two_runs_with_one_seed_are_equal(tmp_path):
+    first = train(tmp_path / "a", dropout=0.3)
+    second = train(tmp_path / "b", dropout=0.3)
+    weights = [
+        TextClassifier.load(tmp_path / name / "model.keras").get_weights()
+        for name in "ab"
+    ]
+    for a, b in zip(*weights, strict=True):
+        assert (a == b).all()
+    assert first["test"] == second["test"]
+
+
+def test_an_older_run_is_kept_unless_forced(tmp_path):
+    (tmp_path / "metrics.json").write_text("older")
+    with pytest.raises(InputError, match=r"holds an older run \(metrics.json\)"):
+        train(tmp_path)
+    assert (tmp_path / "metrics.json").read_text() == "older"
+    train(tmp_path, force=True)
+    assert json.loads((tmp_path / "metrics.json").read_text())["source"] == "made"
+
+
+def test_a_failure_leaves_what_was_there(tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(ValueError, match="cell"):
+        train(out, cell="none")
+    assert not out.exists()
+    out.mkdir()
+    (out / "metrics.json").write_text("older")
+    with pytest.raises(ValueError, match="cell"):
+        train(out, cell="none", force=True)
+    assert [p.name for p in out.iterdir()] == ["metrics.json"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file/run: cannot be written"):
+        train(tmp_path / "file" / "run")
+
+
+def test_class_names_in_any_script_are_drawn(tmp_path):
+    texts = made()
+    names = {"pos": "正面", "neg": "负面"}
+    chinese = LabelledTexts(texts.texts, [names[label] for label in texts.labels])
+    runs.train(chinese.split(), tmp_path, source="made", units=4, epochs=1)
+    assert (tmp_path / "confusion.png").stat().st_size > 5000
