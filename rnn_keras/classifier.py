@@ -294,8 +294,6 @@ class TextClassifier(keras.Model):
             reason = str(error).strip().split("\n")[0][:200]
             raise InputError(f"{path}: cannot be loaded ({reason})") from error
         if not isinstance(model, cls):
-            raise InputError(
-                f"{path}: holds a Keras {type(model).__name__}, "
-                f"not a {cls.__name__} of rnn_keras"
-            )
+            kind = type(model).__name__
+            raise InputError(f"{path}: holds a Keras {kind}, not a {cls.__name__}")
         return model

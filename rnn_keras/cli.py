@@ -116,7 +116,7 @@ def train(
     ] = 3,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts in a step.")] = 32,
     learning_rate: Annotated[
-        float | None, typer.Option(min=0, help="Of Adam.", show_default="0.001")
+        float | None, typer.Option(min=0, help="Of Adam.", show_default="0.002")
     ] = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Fixes splits, weights, dropout and order.")

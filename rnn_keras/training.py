@@ -17,7 +17,7 @@ from rnn_keras.progress import progress_bar
 _POOL = 16
 
 
-def make_optimizer(learning_rate: float = 1e-3) -> keras.optimizers.Optimizer:
+def make_optimizer(learning_rate: float = 2e-3) -> keras.optimizers.Optimizer:
     """Adam with the norm of the whole gradient clipped to 1.
 
     Clipping is the cure for exploding gradients: R. Pascanu, T. Mikolov,
@@ -91,7 +91,11 @@ class ProgressBar(keras.callbacks.Callback):
         self.progress.advance(self.task)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        scores = "  ".join(f"{name} {value:.3f}" for name, value in logs.items())
+        scores = "  ".join(
+            f"{name} {value:.3f}"
+            for name, value in logs.items()
+            if name != "learning_rate"
+        )
         self.progress.update(
             self.task,
             description=f"epoch {epoch + 1}/{self.params['epochs']}  {scores}",
@@ -104,24 +108,29 @@ class ProgressBar(keras.callbacks.Callback):
 def make_callbacks(
     *, patience: int | None, validated: bool, progress: bool
 ) -> list[keras.callbacks.Callback]:
-    """Early stopping with the best weights back, and the progress bar.
+    """A learning rate that falls, early stopping, and the progress bar.
+
+    After an epoch without a lower loss the learning rate is multiplied by 0.3;
+    after `patience` of them training stops and the best weights come back.
 
     Args:
         patience: epochs without a lower loss before training stops; `None`
-            trains all epochs and keeps the last weights.
+            trains all epochs at one rate and keeps the last weights.
         validated: whether there is a validation loss to watch. Without one the
             training loss is watched, which tells little about new texts.
         progress: whether a terminal sees the bar.
     """
     callbacks: list[keras.callbacks.Callback] = []
     if patience is not None:
-        callbacks.append(
+        monitor = "val_loss" if validated else "loss"
+        callbacks += [
+            keras.callbacks.ReduceLROnPlateau(
+                monitor=monitor, factor=0.3, patience=1, min_delta=0
+            ),
             keras.callbacks.EarlyStopping(
-                monitor="val_loss" if validated else "loss",
-                patience=patience,
-                restore_best_weights=True,
-            )
-        )
+                monitor=monitor, patience=patience, restore_best_weights=True
+            ),
+        ]
     if progress:
         callbacks.append(ProgressBar())
     return callbacks

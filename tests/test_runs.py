@@ -53,7 +53,7 @@ def test_the_history_has_a_row_an_epoch(tmp_path):
     with (tmp_path / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == metrics["epochs"]
-    assert list(rows[0]) == ["epoch", "accuracy", "loss", "val_accuracy", "val_loss"]
+    assert {"epoch", "loss", "accuracy", "val_loss", "val_accuracy"} <= set(rows[0])
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
     assert rows[0]["epoch"] == "1"
 

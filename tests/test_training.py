@@ -96,6 +96,17 @@ def test_early_stopping_brings_the_best_weights_back():
     assert kernel.numpy().item() == 1.0
 
 
+def test_the_learning_rate_falls_when_the_loss_does_not():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.5), "mse")
+    model.layers[0].set_weights([np.zeros((1, 1)), np.ones(1)])
+    reducing = make_callbacks(patience=9, validated=False, progress=False)[:1]
+    # The loss is 0 from the start: every epoch after the first is without a gain.
+    x = np.zeros((2, 1))
+    rates = model.fit(x, x + 1, epochs=3, verbose=0, callbacks=reducing)
+    assert rates.history["learning_rate"] == pytest.approx([0.5, 0.5, 0.15])
+
+
 def test_without_patience_all_epochs_are_trained():
     assert make_callbacks(patience=None, validated=True, progress=False) == []
 
