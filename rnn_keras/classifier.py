@@ -160,7 +160,7 @@ class TextClassifier(keras.Model):
         labels: Sequence[Any],
         *,
         validation_data: tuple[Sequence[str], Sequence[Any]] | None = None,
-        epochs: int = 20,
+        epochs: int = 10,
         batch_size: int = 32,
         learning_rate: float | None = None,
         patience: int | None = 3,
@@ -177,9 +177,10 @@ class TextClassifier(keras.Model):
                 and which weights to keep.
             epochs: passes over the texts at most.
             batch_size: texts in a step.
-            learning_rate: another one than that of the compiled optimizer.
+            learning_rate: of the first epoch, from which it falls in a straight
+                line to 0; by default that of the compiled optimizer.
             patience: epochs without a lower loss before training stops; `None`
-                trains all epochs.
+                trains all epochs, at one learning rate.
             seed: of the order of the texts.
             callbacks: more of Keras's callbacks.
             progress: show a bar where standard error is a terminal.

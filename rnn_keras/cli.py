@@ -110,13 +110,14 @@ def train(
     max_length: Annotated[
         int, typer.Option(min=1, help="Tokens; longer texts are cut.")
     ] = 256,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes at most.")] = 20,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes at most.")] = 10,
     patience: Annotated[
         int, typer.Option(min=1, help="Epochs without a gain before it stops.")
     ] = 3,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts in a step.")] = 32,
     learning_rate: Annotated[
-        float | None, typer.Option(min=0, help="Of Adam.", show_default="0.002")
+        float | None,
+        typer.Option(min=0, help="Of the first epoch.", show_default="0.002"),
     ] = None,
     seed: Annotated[
         int, typer.Option(min=0, help="Fixes splits, weights, dropout and order.")

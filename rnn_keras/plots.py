@@ -88,7 +88,8 @@ def plot_confusion(
     ax.set_xticks(ticks, names, family=fonts, **turned)
     ax.set_yticks(ticks, names, family=fonts)
     ax.set(xlabel="predicted class", ylabel="true class")
-    ax.figure.colorbar(image, ax=ax, label="share of the true class")
+    bar = {"fraction": 0.046, "pad": 0.04, "label": "share of the true class"}
+    ax.figure.colorbar(image, ax=ax, **bar)
     return ax
 
 

@@ -64,7 +64,7 @@ def train(
     *,
     source: str,
     seed: int = 0,
-    epochs: int = 20,
+    epochs: int = 10,
     batch_size: int = 32,
     learning_rate: float | None = None,
     patience: int | None = 3,

@@ -106,29 +106,38 @@ class ProgressBar(keras.callbacks.Callback):
 
 
 def make_callbacks(
-    *, patience: int | None, validated: bool, progress: bool
+    *,
+    learning_rate: float,
+    epochs: int,
+    patience: int | None,
+    validated: bool,
+    progress: bool,
 ) -> list[keras.callbacks.Callback]:
     """A learning rate that falls, early stopping, and the progress bar.
 
-    After an epoch without a lower loss the learning rate is multiplied by 0.3;
-    after `patience` of them training stops and the best weights come back.
+    The learning rate falls in a straight line from epoch to epoch, to end at 0
+    after the last.
 
     Args:
-        patience: epochs without a lower loss before training stops; `None`
-            trains all epochs at one rate and keeps the last weights.
+        learning_rate: of the first epoch.
+        epochs: over which it falls.
+        patience: epochs without a lower loss before training stops and the best
+            weights come back; `None` trains all epochs at one learning rate and
+            keeps the last weights.
         validated: whether there is a validation loss to watch. Without one the
             training loss is watched, which tells little about new texts.
         progress: whether a terminal sees the bar.
     """
     callbacks: list[keras.callbacks.Callback] = []
     if patience is not None:
-        monitor = "val_loss" if validated else "loss"
         callbacks += [
-            keras.callbacks.ReduceLROnPlateau(
-                monitor=monitor, factor=0.3, patience=1, min_delta=0
+            keras.callbacks.LearningRateScheduler(
+                lambda epoch, _: learning_rate * (1 - epoch / epochs)
             ),
             keras.callbacks.EarlyStopping(
-                monitor=monitor, patience=patience, restore_best_weights=True
+                monitor="val_loss" if validated else "loss",
+                patience=patience,
+                restore_best_weights=True,
             ),
         ]
     if progress:
@@ -169,19 +178,26 @@ def train(
     for ids, labels in filter(None, (data, validation)):
         if len(ids) != len(labels):
             raise InputError(f"{len(ids)} texts, but {len(labels)} labels")
+    optimizer = network.optimizer
     if learning_rate is not None:
-        network.optimizer.learning_rate = learning_rate
-    batches = Batches(*data, batch_size=batch_size, seed=seed)
+        optimizer.learning_rate = learning_rate
+    first_rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
     held_out = None
     if validation is not None:
         held_out = Batches(*validation, batch_size=batch_size)
     standard = make_callbacks(
-        patience=patience, validated=held_out is not None, progress=progress
+        learning_rate=first_rate,
+        epochs=epochs,
+        patience=patience,
+        validated=held_out is not None,
+        progress=progress,
     )
-    return network.fit(
-        batches,
+    history = network.fit(
+        Batches(*data, batch_size=batch_size, seed=seed),
         validation_data=held_out,
         epochs=epochs,
         callbacks=[*standard, *callbacks],
         verbose=0,
     )
+    optimizer.learning_rate = first_rate  # so that another `fit` begins as this one
+    return history

@@ -6,7 +6,14 @@ import pytest
 from rich.console import Console
 
 from rnn_keras import training
+from rnn_keras.models import build_classifier
 from rnn_keras.training import Batches, make_callbacks, make_optimizer
+
+
+def callbacks(patience):
+    return make_callbacks(
+        learning_rate=0.0, epochs=5, patience=patience, validated=True, progress=False
+    )
 
 
 def some_ids(n=100, longest=12):
@@ -79,11 +86,11 @@ def test_early_stopping_brings_the_best_weights_back():
 
     class Walk(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
-            kernel.assign([[float([3, 1, 2, 4, 5][epoch])]])
+            kernel.assign([[[3.0, 1.0, 2.0, 4.0, 5.0][epoch]]])
 
     model.optimizer.learning_rate = 0.0
     x = np.ones((4, 1))
-    stopping = make_callbacks(patience=2, validated=True, progress=False)
+    stopping = callbacks(patience=2)
     history = model.fit(
         x,
         np.ones((4, 1)),
@@ -96,19 +103,18 @@ def test_early_stopping_brings_the_best_weights_back():
     assert kernel.numpy().item() == 1.0
 
 
-def test_the_learning_rate_falls_when_the_loss_does_not():
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(0.5), "mse")
-    model.layers[0].set_weights([np.zeros((1, 1)), np.ones(1)])
-    reducing = make_callbacks(patience=9, validated=False, progress=False)[:1]
-    # The loss is 0 from the start: every epoch after the first is without a gain.
-    x = np.zeros((2, 1))
-    rates = model.fit(x, x + 1, epochs=3, verbose=0, callbacks=reducing)
-    assert rates.history["learning_rate"] == pytest.approx([0.5, 0.5, 0.15])
+def test_the_learning_rate_falls_in_a_straight_line_and_comes_back():
+    model = build_classifier(5, 2, units=2, embedding_dim=2)
+    model.compile(make_optimizer(), "sparse_categorical_crossentropy")
+    data = (np.array([[1, 2], [3, 4]]), np.array([0, 1]))
+    arguments = {"epochs": 4, "batch_size": 2, "learning_rate": 0.4}
+    history = training.train(model, data, patience=9, **arguments).history
+    assert history["learning_rate"] == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.4)
 
 
-def test_without_patience_all_epochs_are_trained():
-    assert make_callbacks(patience=None, validated=True, progress=False) == []
+def test_without_patience_all_epochs_are_trained_at_one_rate():
+    assert callbacks(patience=None) == []
 
 
 @pytest.mark.parametrize("terminal", [True, False])
