@@ -33,7 +33,7 @@ demo: $(READY)
 	$(BIN)/rnn-keras predict $(RUN) \
 	  "Running late, start without me" \
 	  "WINNER! Claim your free cash prize now, click the link" \
-	  "恭喜您中奖，点击链接领取大奖"
+	  "急需用钱？低息贷款，当天到账，加微信"
 
 test: lint unit nbval
 
