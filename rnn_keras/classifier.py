@@ -174,13 +174,12 @@ class TextClassifier(keras.Model):
             texts: raw strings.
             labels: class names, one a text.
             validation_data: texts and labels whose loss decides when to stop
-                and which weights to keep.
+                and which weights to keep; empty ones count as none.
             epochs: passes over the texts at most.
             batch_size: texts in a step.
-            learning_rate: of the first epoch, from which it falls in a straight
-                line to 0; by default that of the compiled optimizer.
+            learning_rate: of the first epoch; falls in a straight line to 0.
             patience: epochs without a lower loss before training stops; `None`
-                trains all epochs, at one learning rate.
+                trains all epochs at one rate.
             seed: of the order of the texts.
             callbacks: more of Keras's callbacks.
             progress: show a bar where standard error is a terminal.
@@ -195,7 +194,7 @@ class TextClassifier(keras.Model):
         encoded = self.preprocessor.encode(texts)
         self.num_cut = encoded.num_cut
         validation = None
-        if validation_data is not None:
+        if validation_data is not None and len(validation_data[0]):
             validation = (
                 self.preprocessor.encode(validation_data[0]).ids,
                 class_indices(validation_data[1], self.class_names),
@@ -252,7 +251,8 @@ class TextClassifier(keras.Model):
         Raises:
             InputError: if a label is none of `class_names`.
         """
-        class_indices(labels, self.class_names)
+        if len(texts) != len(class_indices(labels, self.class_names)):
+            raise InputError(f"{len(texts)} texts, but {len(labels)} labels")
         predicted = [p.label for p in self.predict(texts, batch_size)]
         return score([str(label) for label in labels], predicted, self.class_names)
 

@@ -56,9 +56,7 @@ LabelColumn = Annotated[
         show_default="label, class, category, ...",
     ),
 ]
-NoHeader = Annotated[
-    bool, typer.Option("--no-header", help="The table's first row is data already.")
-]
+NoHeader = Annotated[bool, typer.Option("--no-header", help="Row 1 is data already.")]
 Encoding = Annotated[str, typer.Option(help="Of the files, e.g. gb18030, latin-1.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -83,12 +81,8 @@ def train(
     unit: Annotated[
         Literal["word", "character"], typer.Option(help="What a token is.")
     ] = "word",
-    units: Annotated[
-        int, typer.Option(min=1, help="Size of the state, in each direction.")
-    ] = 64,
-    embedding_dim: Annotated[
-        int, typer.Option(min=1, help="Size of a token's vector.")
-    ] = 64,
+    units: Annotated[int, typer.Option(min=1, help="Size of the state.")] = 64,
+    embedding_dim: Annotated[int, typer.Option(min=1, help="Of a token.")] = 64,
     num_layers: Annotated[int, typer.Option(min=1, help="Recurrent layers.")] = 1,
     bidirectional: Annotated[bool, typer.Option(help="Read from both ends.")] = True,
     pooling: Annotated[
@@ -120,7 +114,10 @@ def train(
         typer.Option(min=0, help="Of the first epoch.", show_default="0.002"),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, help="Fixes splits, weights, dropout and order.")
+        int,
+        typer.Option(
+            min=0, max=2**32 - 1, help="Fixes splits, weights, dropout and order."
+        ),
     ] = 0,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
@@ -141,13 +138,17 @@ def train(
 
     A fifth of SOURCE is held out for the scores, a tenth to decide when to stop.
     Writes model.keras, metrics.json, history.csv, curves.png and confusion.png,
-    and prints the scores with those of a linear model on the same texts.
+    and prints the scores with those of a linear model on the same test texts.
     """
+    from rnn_keras.folders import check_free
+
     columns = _columns(text_column, label_column, no_header, encoding)
     with _one_line_errors():
+        check_free(out, force)
         corpus = _load(source, columns)
         if test is not None:
-            corpus = replace(corpus, test=_load(test, columns))
+            test_corpus = _load(test, columns)
+            corpus = replace(corpus, test=test_corpus.test or test_corpus)
         splits = corpus.split(seed=seed)
         _say(*splits.notes)
         metrics = _import("runs").train(
@@ -228,8 +229,11 @@ def predict(
     Prints class name, probability and text, tab-separated, a line a text. With
     --json, one object a line: text, label, probability, probabilities.
     """
-    sys.stdin.reconfigure(encoding="utf-8", errors="replace")
-    lines = iter(texts) if texts else (line.rstrip("\r\n") for line in sys.stdin)
+    sys.stdout.reconfigure(errors="replace")
+    lines = iter(texts or [])
+    if not texts:
+        sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+        lines = (line.rstrip("\r\n") for line in sys.stdin)
     with _one_line_errors():
         classifier = _load_classifier(run)
         while chunk := [_printable(text) for text in islice(lines, 1024)]:
@@ -237,8 +241,8 @@ def predict(
                 if as_json:
                     print(json.dumps(prediction._asdict(), ensure_ascii=False))
                 else:
-                    label, probability = prediction.label, prediction.probability
-                    print(f"{label}\t{probability:.3f}\t{prediction.text}")
+                    text = " ".join(prediction.text.splitlines()).replace("\t", " ")
+                    print(f"{prediction.label}\t{prediction.probability:.3f}\t{text}")
 
 
 @app.command()

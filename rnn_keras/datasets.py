@@ -5,7 +5,7 @@ them for training, validation and test without letting a text stand on two sides
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class LabelledTexts:
     """Texts with a label each.
 
     Attributes:
-        texts: as they were written, white space at both ends removed; none empty.
+        texts: white space at both ends removed; none empty.
         labels: one a text.
         source: where they come from.
         notes: what was left out in reading, a sentence each.
@@ -55,23 +55,33 @@ class LabelledTexts:
         Args:
             validation: share of all texts held out to decide when to stop.
             test: share held out for the final scores; of no meaning where there
-                is an official test part.
+                is an official test part. Both shares grow where a part would be
+                smaller than the number of classes, and there is no part where
+                that leaves too few for training.
             seed: of the division.
 
         Raises:
             InputError: if there is one class only, or a class with one text only,
                 or the test part has other classes.
+            ValueError: if the shares are not between 0 and 1 together.
         """
-        from sklearn.model_selection import train_test_split
-
+        if validation < 0 or test < 0 or validation + test >= 1:
+            raise ValueError(
+                "`validation` and `test` must be shares whose sum is below 1. "
+                f"Received: validation={validation}, test={test}"
+            )
         held_out = set() if self.test is None else set(self.test.texts)
-        notes, label_of, rows_of = [], {}, {}
-        seen = set()
+        notes, rows_of, seen = [], {}, set()
         for i, (text, label) in enumerate(zip(self.texts, self.labels, strict=True)):
             if text not in held_out and (text, label) not in seen:
                 seen.add((text, label))
                 rows_of.setdefault(text, []).append(i)
-                label_of.setdefault(text, label)
+        counts = Counter(label for _, label in seen)
+        # A text with several labels counts for the rarest of them.
+        label_of = {
+            text: min((self.labels[i] for i in rows), key=lambda c: (counts[c], c))
+            for text, rows in rows_of.items()
+        }
         in_test = sum(text in held_out for text in self.texts)
         if in_test:
             notes.append(
@@ -80,36 +90,29 @@ class LabelledTexts:
         repeats = len(self) - in_test - len(seen)
         if repeats:
             notes.append(f"{_count(repeats, 'exact repeat')} left out")
-        _check_classes(self.source, label_of.values())
+        if not seen:
+            raise InputError(f"{self.source}: every training text is also in the test")
+        _check_classes(self.source, counts)
         if self.test is not None:
-            _check_test_labels(self.source, set(self.labels), self.test.labels)
-
-        def divide(texts: list[str], share: float) -> tuple[list[str], list[str]]:
-            # A class with one text left stays: there is nothing to stratify.
-            counts = Counter(label_of[text] for text in texts)
-            alone = [text for text in texts if counts[label_of[text]] < 2]
-            rest = [text for text in texts if counts[label_of[text]] > 1]
-            classes = len(counts) - len(alone)
-            size = max(round(share * len(texts)), classes)
-            if share <= 0 or not rest or len(rest) - size < classes:
-                return texts, []
-            labels = [label_of[text] for text in rest]
-            kept, out = train_test_split(
-                rest, test_size=size, random_state=seed, stratify=labels
-            )
-            return alone + kept, out
+            _check_test_labels(self.source, set(counts), self.test.labels)
 
         def part(texts: list[str]) -> LabelledTexts:
             return self[[i for text in texts for i in rows_of[text]]]
 
         texts = list(rows_of)
-        if self.test is not None:
-            test_part = self.test
-        else:
-            texts, tested = divide(texts, test)
-            test_part = part(tested)
-            validation = validation / (1 - test) if test < 1 else 0
-        texts, validated = divide(texts, validation)
+        tested: list[str] = []
+        if self.test is None:
+            texts, tested = _divide(texts, label_of, test, seed)
+            validation = validation / (1 - test)
+        texts, validated = _divide(texts, label_of, validation, seed)
+        trained = {self.labels[i] for text in texts for i in rows_of[text]}
+        for held in (tested, validated):
+            # A class that only texts of several labels have must be trained on.
+            for text in list(held):
+                if not {self.labels[i] for i in rows_of[text]} <= trained:
+                    held.remove(text)
+                    texts.append(text)
+        test_part = self.test or part(tested)
         return Splits(part(texts), part(validated), test_part, tuple(notes))
 
 
@@ -161,11 +164,15 @@ def load_dataset(
             return train
         return replace(train, test=_clean(f"{source} (test)", *corpus.read("test")))
     path = Path(source)
-    if path.is_dir():
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError:  # longer than a path can be
+        is_folder = exists = False
+    if is_folder:
         return _clean(str(source), *read_folder(path, encoding))
-    if not path.exists():
+    if not exists:
         raise InputError(
-            f"{source}: neither a file, a folder nor a data set; "
+            f"{_short(str(source), 200)}: neither a file, a folder nor a data set; "
             f"the data sets are: {', '.join(CORPORA)}"
         )
     cells = read_table(
@@ -184,10 +191,12 @@ def _clean(source: str, texts: Cells, labels: Cells) -> LabelledTexts:
     named = [("" if label is None else label.strip()) for label in labels]
     kept = [i for i in range(len(stripped)) if stripped[i] and named[i]]
     notes = []
-    for what, cells in (("empty text", stripped), ("text without a label", named)):
-        rows = [i + 1 for i, cell in enumerate(cells) if not cell]
+    empty = [i + 1 for i, text in enumerate(stripped) if not text]
+    unnamed = [i + 1 for i, label in enumerate(named) if stripped[i] and not label]
+    for what, rows in (("empty text", empty), ("text without a label", unnamed)):
         if rows:
-            first = f"row {rows[0]:,}" if len(rows) == 1 else f"first: row {rows[0]:,}"
+            first = f"data row {rows[0]:,}"
+            first = first if len(rows) == 1 else f"first: {first}"
             notes.append(f"{_count(len(rows), what)} left out ({first})")
     if not kept:
         raise InputError(f"{source}: no rows with both a text and a label")
@@ -196,8 +205,28 @@ def _clean(source: str, texts: Cells, labels: Cells) -> LabelledTexts:
     )
 
 
-def _check_classes(source: str, labels: Iterable[str]) -> None:
-    counts = Counter(labels)
+def _divide(
+    texts: list[str], label_of: dict[str, str], share: float, seed: int
+) -> tuple[list[str], list[str]]:
+    """The texts that stay, and a stratified share of them that does not."""
+    from sklearn.model_selection import train_test_split
+
+    counts = Counter(label_of[text] for text in texts)
+    # A class with one text left stays: there is nothing to stratify.
+    alone = [text for text in texts if counts[label_of[text]] < 2]
+    rest = [text for text in texts if counts[label_of[text]] > 1]
+    classes = len(counts) - len(alone)
+    size = max(round(share * len(texts)), classes)
+    if share <= 0 or not rest or len(rest) - size < classes:
+        return texts, []
+    labels = [label_of[text] for text in rest]
+    kept, out = train_test_split(
+        rest, test_size=size, random_state=seed, stratify=labels
+    )
+    return alone + kept, out
+
+
+def _check_classes(source: str, counts: Counter[str]) -> None:
     if len(counts) < 2:
         raise InputError(
             f"{source}: one class only ({next(iter(counts), 'none')}); "

@@ -73,20 +73,22 @@ def plot_confusion(
         ax: to draw on; a new figure by default.
     """
     names = list(class_names)
-    side = max(3.5, 0.5 * len(names) + 2)
+    side = min(max(3.5, 0.5 * len(names) + 2), 20)
     ax = ax or plt.subplots(figsize=(side + 0.5, side), layout="constrained")[1]
     counts = confusion_matrix(true, predicted, labels=names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(*counts.shape):
+    # Numbers that nobody could read are left out.
+    for row, column in np.ndindex(*counts.shape) if len(names) <= 30 else ():
         colour = "white" if shares[row, column] > 0.5 else "black"
         ax.text(
             column, row, f"{counts[row, column]:,}", ha="center", va="center", c=colour
         )
     ticks, fonts = range(len(names)), _fonts()
     turned = {"rotation": 45, "ha": "right"} if len(names) > 4 else {}
-    ax.set_xticks(ticks, names, family=fonts, **turned)
-    ax.set_yticks(ticks, names, family=fonts)
+    # A class name may hold dollar signs, which would begin a formula.
+    ax.set_xticks(ticks, names, family=fonts, parse_math=False, **turned)
+    ax.set_yticks(ticks, names, family=fonts, parse_math=False)
     ax.set(xlabel="predicted class", ylabel="true class")
     bar = {"fraction": 0.046, "pad": 0.04, "label": "share of the true class"}
     ax.figure.colorbar(image, ax=ax, **bar)

@@ -14,6 +14,7 @@ import json
 import lzma
 import math
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +23,18 @@ import pandas as pd
 from rnn_keras.errors import InputError
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+# pandas.errors.ParserError and pyarrow.ArrowInvalid are ValueErrors; the reader of
+# JSON is recursive.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    RecursionError,
+    lzma.LZMAError,
+    zlib.error,
+    zipfile.BadZipFile,
+)
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _TEXT_NAMES = ("text", "message", "review", "sentence", "content", "body")
 _LABEL_NAMES = ("label", "class", "category", "target", "sentiment")
@@ -63,8 +76,7 @@ def read_table(
         if kind.lower() == ".parquet":
             table = pd.read_parquet(path)
         else:
-            encoding = "utf-8-sig" if encoding.lower() == "utf-8" else encoding
-            with _open(path) as raw, io.TextIOWrapper(raw, encoding) as lines:
+            with _open(path) as raw, io.TextIOWrapper(raw, _codec(encoding)) as lines:
                 if kind.lower() == ".jsonl":
                     table = _read_json_lines(path, lines)
                 else:
@@ -82,8 +94,7 @@ def read_table(
         ) from error
     except pd.errors.EmptyDataError:
         table = pd.DataFrame()
-    except (OSError, EOFError, ValueError, LookupError, zipfile.BadZipFile) as error:
-        # pandas.errors.ParserError and pyarrow.ArrowInvalid are ValueErrors.
+    except _UNREADABLE as error:
         reason = " ".join(str(error).split())
         reason = reason.removeprefix("Error tokenizing data. C error: ")
         raise InputError(f"{path}: cannot be read ({reason})") from error
@@ -108,15 +119,22 @@ def read_folder(path: Path, encoding: str = "utf-8") -> tuple[Cells, Cells]:
     labels: Cells = []
     for file in sorted(path.glob("*/*.txt")):
         try:
-            texts.append(file.read_text(encoding))
+            texts.append(file.read_text(_codec(encoding)))
         except UnicodeError as error:
             raise InputError(f"{file}: not {encoding} text ({error})") from error
+        except (OSError, LookupError) as error:
+            raise InputError(f"{file}: cannot be read ({error})") from error
         labels.append(file.parent.name)
     if not texts:
         raise InputError(
             f"{path}: no texts; expected one subfolder a class, with .txt files in it"
         )
     return texts, labels
+
+
+def _codec(encoding: str) -> str:
+    """Of UTF-8 the variant that drops a byte order mark."""
+    return "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -155,7 +173,7 @@ def _read_json_lines(path: Path, lines: IO[str]) -> pd.DataFrame:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: line {number} is not JSON ({error})") from error
         if not isinstance(row, dict):
             raise InputError(f"{path}: line {number} is not a JSON object")
@@ -171,7 +189,7 @@ def _find(
     role: str,
 ) -> Any:
     columns = list(table.columns)
-    shown = ", ".join(str(column) for column in columns)
+    shown = ", ".join(" ".join(str(column).split()) for column in columns)
     if wanted is None:
         found = [c for c in columns if str(c).strip().lower() in usual]
         if len(found) == 1:
@@ -194,7 +212,13 @@ def _cells(column: pd.Series) -> Cells:
 
 
 def _cell(value: Any) -> str | None:
+    if value is None or value is pd.NaT or value is pd.NA:
+        return None
     if isinstance(value, float):
         # Whole numbers become floats in a column where one is missing.
-        return None if math.isnan(value) else f"{value:g}"
-    return None if value is None or value is pd.NaT or value is pd.NA else str(value)
+        if math.isnan(value):
+            return None
+        return str(int(value)) if value.is_integer() else repr(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    return str(value)

@@ -7,55 +7,19 @@ class name, `n`), `parameters` and `seconds` of the network, `seed`, `source`,
 
 import csv
 import json
-import os
-import shutil
-import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from rnn_keras.classifier import TextClassifier
-from rnn_keras.datasets import LabelledTexts, Splits
-from rnn_keras.errors import InputError
+from rnn_keras.datasets import Splits
+from rnn_keras.folders import run_folder
 from rnn_keras.plots import plot_confusion, plot_curves
 from rnn_keras.scoring import LinearBaseline, score
-
-FILES = ("model.keras", "metrics.json", "history.csv", "curves.png", "confusion.png")
-
-
-@contextmanager
-def run_folder(out: Path, force: bool = False) -> Iterator[Path]:
-    """A folder to write results in that become `out`'s only when all is written.
-
-    Raises:
-        InputError: if `out` holds an older run and `force` is not given, or
-            cannot be written.
-    """
-    older = [name for name in FILES if (out / name).exists()]
-    if older and not force:
-        raise InputError(
-            f"{out}: holds an older run ({', '.join(older)}); "
-            "choose another folder, or give --force to replace it"
-        )
-    existed = out.exists()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out))
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from error
-    try:
-        yield aside
-        for file in sorted(aside.iterdir()):
-            os.replace(file, out / file.name)
-    finally:
-        shutil.rmtree(aside)
-        if not existed and not any(out.iterdir()):
-            out.rmdir()
 
 
 def train(
@@ -74,8 +38,8 @@ def train(
 ) -> dict[str, Any]:
     """Train on `splits.train`, score on `splits.test`, write everything to `out`.
 
-    The linear baseline reads the same training and validation texts and is scored
-    on the same test texts.
+    The linear baseline is trained on the validation texts too, for which it has no
+    other use, and is scored on the same test texts.
 
     Args:
         splits: the three parts.
@@ -103,11 +67,12 @@ def train(
         model = TextClassifier.from_texts(
             splits.train.texts, splits.train.labels, seed=seed, **classifier
         )
+        first_rate = learning_rate or float(model.network.optimizer.learning_rate)
         started = time.perf_counter()
         history = model.fit(
             splits.train.texts,
             splits.train.labels,
-            validation_data=_pair(splits.validation),
+            validation_data=(splits.validation.texts, splits.validation.labels),
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -127,7 +92,13 @@ def train(
             "class_names": list(model.class_names),
             "texts": {name: len(part) for name, part in parts.items()},
             "epochs": len(history["loss"]),
-            "settings": {**classifier, "batch_size": batch_size},
+            "settings": {
+                **classifier,
+                "max_epochs": epochs,
+                "batch_size": batch_size,
+                "learning_rate": first_rate,
+                "patience": patience,
+            },
         }
         model.save(folder / "model.keras")
         _write_json(folder / "metrics.json", metrics)
@@ -136,13 +107,11 @@ def train(
     return metrics
 
 
-def _pair(part: LabelledTexts) -> tuple[list[str], list[str]] | None:
-    return (part.texts, part.labels) if len(part) else None
-
-
 def _what_was_read(model: TextClassifier, n: int) -> str:
     words = f"vocabulary of {model.preprocessor.vocabulary_size():,} tokens"
     limit = model.preprocessor.max_length
+    if limit is None:
+        return words
     if not model.num_cut:
         return f"{words}; no text was longer than {limit:,} tokens"
     return (
@@ -181,7 +150,7 @@ def _draw(
     predicted: list[str],
     class_names: tuple[str, ...],
 ) -> None:
-    side = max(4, 0.5 * len(class_names) + 2)
+    side = min(max(4, 0.5 * len(class_names) + 2), 20)
     # Figures of their own, not pyplot's: no window, whatever the backend.
     curves = Figure(figsize=(5, 3.5), layout="constrained")
     plot_curves(history, curves.subplots())

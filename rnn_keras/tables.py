@@ -3,6 +3,7 @@
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from rnn_keras.corpora import CORPORA
@@ -18,19 +19,21 @@ def print_scores(columns: dict[str, dict[str, Any]]) -> None:
     first = next(iter(columns.values()))
     table = Table(f"{first['n']:,} test texts")
     for name in columns:
-        table.add_column(name, justify="right")
+        table.add_column(escape(name), justify="right")
     rows = {"accuracy": "accuracy", "macro F1": "macro_f1"}
     for title, key in rows.items():
         table.add_row(title, *(f"{scores[key]:.3f}" for scores in columns.values()))
     for name in first["f1"]:
         values = (f"{scores['f1'][name]:.3f}" for scores in columns.values())
-        table.add_row(f"F1 of {name}", *values)
+        table.add_row(escape(f"F1 of {name}"), *values)
     Console().print(table)
 
 
 def print_corpora() -> None:
     """The corpora that are known by name."""
-    table = Table("name", "texts", "what", "licence", "from")
+    table = Table("name", "texts")
+    for title in ("what", "licence", "from"):
+        table.add_column(title, overflow="fold")
     for corpus in CORPORA.values():
         table.add_row(
             corpus.name, corpus.size, corpus.summary, corpus.licence, corpus.origin

@@ -81,8 +81,11 @@ class Batches(keras.utils.PyDataset):
 class ProgressBar(keras.callbacks.Callback):
     """Shows epoch, scores and the time left, where there is a terminal."""
 
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+    def __init__(self):
+        super().__init__()
         self.progress = progress_bar()
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         total = self.params["epochs"] * self.params["steps"]
         self.task = self.progress.add_task("training", total=total)
         self.progress.start()
@@ -107,41 +110,41 @@ class ProgressBar(keras.callbacks.Callback):
 
 def make_callbacks(
     *,
-    learning_rate: float,
+    learning_rate: float | None,
     epochs: int,
     patience: int | None,
     validated: bool,
-    progress: bool,
 ) -> list[keras.callbacks.Callback]:
-    """A learning rate that falls, early stopping, and the progress bar.
+    """A learning rate that falls, and early stopping.
 
     The learning rate falls in a straight line from epoch to epoch, to end at 0
     after the last.
 
     Args:
-        learning_rate: of the first epoch.
+        learning_rate: of the first epoch; `None` leaves it to the optimizer.
         epochs: over which it falls.
         patience: epochs without a lower loss before training stops and the best
             weights come back; `None` trains all epochs at one learning rate and
             keeps the last weights.
         validated: whether there is a validation loss to watch. Without one the
             training loss is watched, which tells little about new texts.
-        progress: whether a terminal sees the bar.
     """
     callbacks: list[keras.callbacks.Callback] = []
-    if patience is not None:
-        callbacks += [
+    if patience is None:
+        return callbacks
+    if learning_rate is not None:
+        callbacks.append(
             keras.callbacks.LearningRateScheduler(
                 lambda epoch, _: learning_rate * (1 - epoch / epochs)
-            ),
-            keras.callbacks.EarlyStopping(
-                monitor="val_loss" if validated else "loss",
-                patience=patience,
-                restore_best_weights=True,
-            ),
-        ]
-    if progress:
-        callbacks.append(ProgressBar())
+            )
+        )
+    callbacks.append(
+        keras.callbacks.EarlyStopping(
+            monitor="val_loss" if validated else "loss",
+            patience=patience,
+            restore_best_weights=True,
+        )
+    )
     return callbacks
 
 
@@ -170,34 +173,44 @@ def train(
         patience: see `make_callbacks`.
         seed: of the order.
         callbacks: more of Keras's callbacks.
-        progress: see `make_callbacks`.
+        progress: show a bar where standard error is a terminal.
 
     Raises:
-        InputError: if there are not as many labels as texts.
+        InputError: if there are no texts, or not as many labels as texts.
     """
+    if not len(data[0]):
+        raise InputError("no texts to train on")
     for ids, labels in filter(None, (data, validation)):
         if len(ids) != len(labels):
             raise InputError(f"{len(ids)} texts, but {len(labels)} labels")
     optimizer = network.optimizer
     if learning_rate is not None:
         optimizer.learning_rate = learning_rate
-    first_rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    # An optimizer may bring a schedule of its own, which cannot be set.
+    first_rate = optimizer.get_config()["learning_rate"]
+    own_schedule = not isinstance(first_rate, float)
     held_out = None
     if validation is not None:
         held_out = Batches(*validation, batch_size=batch_size)
     standard = make_callbacks(
-        learning_rate=first_rate,
+        learning_rate=None if own_schedule else first_rate,
         epochs=epochs,
         patience=patience,
         validated=held_out is not None,
-        progress=progress,
     )
-    history = network.fit(
-        Batches(*data, batch_size=batch_size, seed=seed),
-        validation_data=held_out,
-        epochs=epochs,
-        callbacks=[*standard, *callbacks],
-        verbose=0,
-    )
-    optimizer.learning_rate = first_rate  # so that another `fit` begins as this one
-    return history
+    bar = ProgressBar() if progress else None
+    try:
+        return network.fit(
+            Batches(*data, batch_size=batch_size, seed=seed),
+            validation_data=held_out,
+            epochs=epochs,
+            callbacks=[*standard, *([bar] if bar else []), *callbacks],
+            verbose=0,
+        )
+    finally:
+        # Also after an interrupt: the cursor comes back, and another `fit` begins
+        # at the rate that this one began at.
+        if bar:
+            bar.on_train_end()
+        if not own_schedule:
+            optimizer.learning_rate = first_rate

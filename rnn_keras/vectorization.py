@@ -22,6 +22,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from rnn_keras.errors import InputError
+
 Unit = Literal["word", "character"]
 UNITS = ("word", "character")
 
@@ -149,6 +151,9 @@ class TextVectorizer(keras.layers.TextVectorization):
         """Take the vocabulary from `texts`, most frequent token first.
 
         Tokens of equal frequency stand in the order of their code points.
+
+        Raises:
+            InputError: if no token occurs `min_count` times.
         """
         counts: Counter[bytes] = Counter()
         for start in range(0, len(texts), _CHUNK):
@@ -158,6 +163,9 @@ class TextVectorizer(keras.layers.TextVectorization):
             (token for token, count in counts.items() if count >= self.min_count),
             key=lambda token: (-counts[token], token),
         )
+        if not frequent:
+            least = "no token" if not counts else f"no token {self.min_count} times"
+            raise InputError(f"the texts hold {least}: there is nothing to learn from")
         limit = None if self.max_tokens is None else self.max_tokens - 2
         self.set_vocabulary([token.decode() for token in frequent[:limit]])
 
@@ -227,5 +235,11 @@ class TextVectorizer(keras.layers.TextVectorization):
 
 def _strings(texts: Sequence[str]) -> tf.Tensor:
     """`texts` as UTF-8; a lone surrogate, which has no encoding, becomes "?"."""
+    if isinstance(texts, str):
+        raise InputError("one string, where a list of strings is expected")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            kind = type(text).__name__
+            raise InputError(f"text {i} is no string but {kind}: {text!r:.40}")
     utf8 = [text.encode("utf-8", errors="replace") for text in texts]
     return tf.constant(utf8, dtype=tf.string)

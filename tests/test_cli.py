@@ -106,6 +106,20 @@ def test_predict_json_equals_the_python_way(trained):
         assert line["probability"] == max(line["probabilities"].values())
 
 
+def test_a_text_of_several_lines_gets_one(trained):
+    _, out = trained
+    assert command("predict", out, "a\tb\nc").stdout.endswith("\ta b c\n")
+
+
+def test_labels_are_no_markup(tmp_path):
+    table = tmp_path / "t.csv"
+    rows = "\n".join(f"good {i},[spam]\nbad {i},[/b]" for i in range(10))
+    table.write_text(f"text,label\n{rows}\n")
+    finished = command("train", table, *QUICK, "--out", tmp_path / "run")
+    assert "F1 of [spam]" in finished.stdout, finished.stderr
+    assert "F1 of [/b]" in finished.stdout
+
+
 def test_bytes_that_are_not_utf8_are_answered(trained):
     _, out = trained
     finished = subprocess.run(
@@ -210,9 +224,11 @@ def test_bad_input_gets_one_line_and_status_2(case, tmp_path, table, trained):
     before = {p: p.read_bytes() for p in trained[1].iterdir()}
     result = invoke(*arguments)
     assert result.exit_code == 2, result.output
-    last = result.stderr.splitlines()[-1]
-    assert last.startswith("rnn-keras: ")
-    assert message in last
+    errors = [
+        line for line in result.stderr.splitlines() if line.startswith("rnn-keras: ")
+    ]
+    assert errors == result.stderr.splitlines()[-1:]
+    assert message in errors[0]
     assert result.stdout == ""
     assert not (tmp_path / "run").exists()
     assert {p: p.read_bytes() for p in trained[1].iterdir()} == before

@@ -66,7 +66,7 @@ def test_a_member_is_taken_out_of_a_download_and_kept(served, monkeypatch, cache
     texts = load_dataset("sms_spam")
     assert texts.texts == ['see you "soon', "WIN <cash> & more"]
     assert texts.labels == ["ham", "spam"]
-    assert texts.notes == ("1 empty text left out (row 3)",)
+    assert texts.notes == ("1 empty text left out (data row 3)",)
     assert [p.name for p in cache.rglob("*") if p.is_file()] == ["SMSSpamCollection"]
     (folder / "sms.zip").unlink()
     assert load_dataset("sms_spam") == texts

@@ -40,6 +40,7 @@ def test_no_text_stands_on_two_sides_and_none_is_lost(rows, seed):
         splits = texts.split(seed=seed)
     except InputError:
         return  # too few classes or texts, as the messages below say
+    assert set(splits.train.labels) == {label for _, label in rows}
     for one, other in combinations(splits[:3], 2):
         assert not set(one.texts) & set(other.texts)
     divided = [
@@ -94,6 +95,37 @@ def test_labels_that_cannot_be_learned_are_refused(labels, message):
         LabelledTexts(texts, list(labels), "made").split()
 
 
+def test_a_class_that_only_ambiguous_texts_have_is_trained_on():
+    rows = [(f"x{i}", "x") for i in range(10)] + [(f"z{i}", "z") for i in range(10)]
+    rows += [("both", "x"), ("both", "y"), ("two", "y"), ("two", "z")]
+    texts = LabelledTexts([t for t, _ in rows], [label for _, label in rows])
+    for seed in range(20):
+        assert set(texts.split(seed=seed).train.labels) == {"x", "y", "z"}
+
+
+def test_a_class_on_one_ambiguous_text_is_refused():
+    with pytest.raises(InputError, match="class 'y' has one text only"):
+        LabelledTexts(["a", "a", "b", "c"], ["x", "y", "x", "x"]).split()
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (-0.1, 0.2), (0, 1.0)])
+def test_shares_must_leave_something_to_train_on(shares):
+    with pytest.raises(ValueError, match="sum is below 1"):
+        corpus().split(validation=shares[0], test=shares[1])
+
+
+def test_a_test_part_that_is_the_training_part_is_refused():
+    texts = corpus(8)
+    same = LabelledTexts(texts.texts, texts.labels, "made", test=texts)
+    with pytest.raises(InputError, match="every training text is also in the test"):
+        same.split()
+
+
+def test_a_source_longer_than_a_path_is_no_file():
+    with pytest.raises(InputError, match=r"^x{199}…: neither a file"):
+        load_dataset("x" * 5000)
+
+
 def test_two_copies_of_one_text_are_one_example():
     with pytest.raises(InputError, match="class 'b' has one text only"):
         LabelledTexts(["x", "y", "z", "z"], list("aabb"), "made").split()
@@ -107,8 +139,8 @@ def test_empty_and_missing_cells_are_left_out_and_said(tmp_path):
     texts = load_dataset(tmp_path / "t.jsonl")
     assert (texts.texts, texts.labels) == (["a", "c"], ["x", "y"])
     assert texts.notes == (
-        "2 empty texts left out (first: row 2)",
-        "1 text without a label left out (row 4)",
+        "2 empty texts left out (first: data row 2)",
+        "1 text without a label left out (data row 4)",
     )
 
 

@@ -87,6 +87,14 @@ def test_dropout_acts_in_training_only():
     assert not np.allclose(model(ids, training=True), model(ids, training=True))
 
 
+def test_token_dropout_drops_whole_tokens():
+    model = build_classifier(30, 2, token_dropout=0.5)
+    dropped = model.get_layer("token_dropout")(np.ones((20, 10, 8)), training=True)
+    kept = np.asarray(dropped) != 0
+    assert (kept.all(axis=2) | ~kept.any(axis=2)).all()
+    assert 0.3 < kept.mean() < 0.7
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -88,6 +88,16 @@ def test_numbers_missing_cells_and_short_rows(tmp_path):
     assert read_table(tmp_path / "t.parquet") == (["x", None], ["1", None])
 
 
+def test_numbers_keep_all_their_digits(tmp_path):
+    table = pd.DataFrame(
+        {"text": ["a", "b", "c"], "label": [1234567, 1234568, None], "f": [0.1, 2.5, 3]}
+    )
+    table.to_parquet(tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet")[1] == ["1234567", "1234568", None]
+    shares = read_table(tmp_path / "t.parquet", label_column="f")[1]
+    assert shares == ["0.1", "2.5", "3"]
+
+
 def test_a_folder_with_one_subfolder_a_class(tmp_path):
     for label, name, text in (("pos", "1", "good"), ("neg", "1", "b\nad")):
         (tmp_path / label).mkdir(exist_ok=True)
@@ -136,7 +146,7 @@ BAD = {
         "t.csv",
         "text,label\n中文,a\n".encode("gb18030"),
         {},
-        r"t.csv: not utf-8.* text .*; say which encoding it has",
+        r"t.csv: not utf-8 text .*; say which encoding it has",
     ),
     "unknown encoding": ("t.csv", b"text,label\n", {"encoding": "utf-9"}, "utf-9"),
     "too many fields": (
@@ -171,6 +181,8 @@ BAD = {
         {},
         r"t.csv.gz: cannot be read",
     ),
+    "not xz": ("t.csv.xz", b"text,label\n", {}, r"t.csv.xz: cannot be read"),
+    "nested": ("t.jsonl", b"[" * 100_000, {}, r"t.jsonl: line 1 is not JSON"),
     "not zip": ("t.csv.zip", b"PK", {}, r"t.csv.zip: cannot be read"),
     "not parquet": ("t.parquet", b"text", {}, r"t.parquet: cannot be read"),
 }
@@ -200,6 +212,11 @@ def test_bad_folders(tmp_path):
     (tmp_path / "pos").mkdir()
     (tmp_path / "pos" / "1.txt").write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"1.txt: not utf-8 text"):
+        read_folder(tmp_path)
+    with pytest.raises(InputError, match=r"1.txt: cannot be read .*utf-9"):
+        read_folder(tmp_path, encoding="utf-9")
+    (tmp_path / "pos" / "0.txt").mkdir()
+    with pytest.raises(InputError, match=r"0.txt: cannot be read"):
         read_folder(tmp_path)
 
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from rnn_keras import runs
+from rnn_keras import folders, runs
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.datasets import LabelledTexts
 from rnn_keras.errors import InputError
@@ -27,7 +27,7 @@ def train(out, **arguments):
 def test_a_run_leaves_its_five_files_and_nothing_else(tmp_path):
     lines = []
     metrics = train(tmp_path / "run", max_length=2, report=lines.append)
-    assert {p.name for p in (tmp_path / "run").iterdir()} == set(runs.FILES)
+    assert {p.name for p in (tmp_path / "run").iterdir()} == set(folders.FILES)
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics
     assert metrics["test"]["n"] == metrics["baseline"]["n"] == 20
     assert set(metrics["test"]) == {"accuracy", "macro_f1", "f1", "n"}
@@ -97,9 +97,37 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
         train(tmp_path / "file" / "run")
 
 
-def test_class_names_in_any_script_are_drawn(tmp_path):
+@pytest.mark.parametrize("names", [("正面", "负面"), ("US$_$", "$\\foo$")])
+def test_no_class_name_stops_a_run(names, tmp_path):
     texts = made()
-    names = {"pos": "正面", "neg": "负面"}
-    chinese = LabelledTexts(texts.texts, [names[label] for label in texts.labels])
-    runs.train(chinese.split(), tmp_path, source="made", units=4, epochs=1)
-    assert (tmp_path / "confusion.png").stat().st_size > 5000
+    renamed = dict(zip(("pos", "neg"), names, strict=True))
+    others = LabelledTexts(texts.texts, [renamed[label] for label in texts.labels])
+    metrics = runs.train(others.split(), tmp_path, source="made", units=4, epochs=1)
+    assert metrics["class_names"] == sorted(names)
+    assert (tmp_path / "confusion.png").exists()
+
+
+def test_texts_need_not_be_cut(tmp_path):
+    lines = []
+    train(tmp_path, max_length=None, epochs=1, report=lines.append)
+    assert lines[1] == "vocabulary of 15 tokens"
+
+
+def test_a_failure_while_writing_leaves_what_was_there(tmp_path):
+    (tmp_path / "metrics.json").write_text("older")
+
+    def write_and_fail():
+        with folders.run_folder(tmp_path, force=True) as aside:
+            (aside / "metrics.json").write_text("half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match=r"cannot be written .No space left"):
+        write_and_fail()
+    assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
+    assert (tmp_path / "metrics.json").read_text() == "older"
+
+
+def test_a_folder_in_the_way_is_not_replaced(tmp_path):
+    (tmp_path / "model.keras").mkdir()
+    with pytest.raises(InputError, match=r"model.keras: is no file"):
+        folders.check_free(tmp_path, force=True)

@@ -6,13 +6,14 @@ import pytest
 from rich.console import Console
 
 from rnn_keras import training
+from rnn_keras.errors import InputError
 from rnn_keras.models import build_classifier
 from rnn_keras.training import Batches, make_callbacks, make_optimizer
 
 
 def callbacks(patience):
     return make_callbacks(
-        learning_rate=0.0, epochs=5, patience=patience, validated=True, progress=False
+        learning_rate=0.0, epochs=5, patience=patience, validated=True
     )
 
 
@@ -111,6 +112,46 @@ def test_the_learning_rate_falls_in_a_straight_line_and_comes_back():
     history = training.train(model, data, patience=9, **arguments).history
     assert history["learning_rate"] == pytest.approx([0.4, 0.3, 0.2, 0.1])
     assert float(model.optimizer.learning_rate) == pytest.approx(0.4)
+
+
+def test_an_optimizer_keeps_a_schedule_of_its_own():
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+    model = build_classifier(5, 2, units=2, embedding_dim=2)
+    model.compile(keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy")
+    data = (np.array([[1, 2], [3, 4]]), np.array([0, 1]))
+    history = training.train(model, data, patience=2, epochs=2, batch_size=2)
+    assert "learning_rate" not in history.history
+    assert len(history.epoch) == 2
+
+
+def test_after_an_interrupt_the_bar_is_gone_and_the_rate_is_back():
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    model = build_classifier(5, 2, units=2, embedding_dim=2)
+    model.compile(make_optimizer(0.4), "sparse_categorical_crossentropy")
+    data = (np.array([[1, 2], [3, 4]]), np.array([0, 1]))
+    stopped = []
+    arguments = {"epochs": 4, "batch_size": 2, "patience": 9}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            training.ProgressBar,
+            "on_train_end",
+            lambda bar, logs=None: stopped.append(bar),
+        )
+        with pytest.raises(KeyboardInterrupt):
+            training.train(
+                model, data, callbacks=[Interrupt()], progress=True, **arguments
+            )
+    assert len(stopped) == 1
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.4)
+
+
+def test_no_texts_are_refused():
+    with pytest.raises(InputError, match="no texts to train on"):
+        training.train(None, (np.zeros((0, 1)), []), epochs=1, batch_size=2)
 
 
 def test_without_patience_all_epochs_are_trained_at_one_rate():

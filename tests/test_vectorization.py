@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rnn_keras.errors import InputError
 from rnn_keras.vectorization import TextVectorizer
 
 
@@ -118,6 +119,19 @@ def test_encode_equals_the_call_of_the_layer():
 def test_a_lone_surrogate_is_read_as_a_question_mark():
     vectorizer = adapted(["a ?"])
     assert (vectorizer.encode(["a \ud800"]).ids == vectorizer.encode(["a ?"]).ids).all()
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ([], "hold no token: there"),
+        (["", "\x01"], "hold no token: there"),
+        (["a b c"], "hold no token 2 times: there"),
+    ],
+)
+def test_texts_without_a_vocabulary_are_refused(texts, message):
+    with pytest.raises(InputError, match=message):
+        adapted(texts, min_count=2)
 
 
 @pytest.mark.parametrize("unit", ["word", "character"])
