@@ -5,7 +5,7 @@ them for training, validation and test without letting a text stand on two sides
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -70,50 +70,61 @@ class LabelledTexts:
                 "`validation` and `test` must be shares whose sum is below 1. "
                 f"Received: validation={validation}, test={test}"
             )
-        held_out = set() if self.test is None else set(self.test.texts)
-        notes, rows_of, seen = [], {}, set()
-        for i, (text, label) in enumerate(zip(self.texts, self.labels, strict=True)):
-            if text not in held_out and (text, label) not in seen:
-                seen.add((text, label))
-                rows_of.setdefault(text, []).append(i)
-        counts = Counter(label for _, label in seen)
-        # A text with several labels counts for the rarest of them.
-        label_of = {
-            text: min((self.labels[i] for i in rows), key=lambda c: (counts[c], c))
-            for text, rows in rows_of.items()
-        }
-        in_test = sum(text in held_out for text in self.texts)
-        if in_test:
-            notes.append(
-                f"{_count(in_test, 'training text')} also in the test left out"
-            )
-        repeats = len(self) - in_test - len(seen)
-        if repeats:
-            notes.append(f"{_count(repeats, 'exact repeat')} left out")
-        if not seen:
+        rows_of, notes = self._distinct()
+        counts = Counter(self.labels[i] for rows in rows_of.values() for i in rows)
+        if not counts:
             raise InputError(f"{self.source}: every training text is also in the test")
         _check_classes(self.source, counts)
         if self.test is not None:
             _check_test_labels(self.source, set(counts), self.test.labels)
 
-        def part(texts: list[str]) -> LabelledTexts:
+        labels_of = {t: {self.labels[i] for i in rows} for t, rows in rows_of.items()}
+        # To stratify, a text with several labels counts for the rarest of them.
+        stratum = {
+            text: min(labels, key=lambda label: (counts[label], label))
+            for text, labels in labels_of.items()
+        }
+        train, tested = list(rows_of), []
+        if self.test is None:
+            train, tested = _divide(train, stratum, test, seed)
+            validation = validation / (1 - test)
+        train, validated = _divide(train, stratum, validation, seed)
+        # A class that only texts of several labels have must be trained on.
+        known = {label for text in train for label in labels_of[text]}
+        needed = {t for t in (*tested, *validated) if not labels_of[t] <= known}
+
+        def part(texts: Iterable[str]) -> LabelledTexts:
             return self[[i for text in texts for i in rows_of[text]]]
 
-        texts = list(rows_of)
-        tested: list[str] = []
-        if self.test is None:
-            texts, tested = _divide(texts, label_of, test, seed)
-            validation = validation / (1 - test)
-        texts, validated = _divide(texts, label_of, validation, seed)
-        trained = {self.labels[i] for text in texts for i in rows_of[text]}
-        for held in (tested, validated):
-            # A class that only texts of several labels have must be trained on.
-            for text in list(held):
-                if not {self.labels[i] for i in rows_of[text]} <= trained:
-                    held.remove(text)
-                    texts.append(text)
-        test_part = self.test or part(tested)
-        return Splits(part(texts), part(validated), test_part, tuple(notes))
+        return Splits(
+            part([*train, *sorted(needed)]),
+            part(t for t in validated if t not in needed),
+            self.test or part(t for t in tested if t not in needed),
+            tuple(notes),
+        )
+
+    def _distinct(self) -> tuple[dict[str, list[int]], list[str]]:
+        """The rows of each different text, and what was left out.
+
+        Of rows that repeat text and label the first stays; texts of the test part
+        have none.
+        """
+        held_out = set() if self.test is None else set(self.test.texts)
+        rows_of: dict[str, list[int]] = {}
+        seen = set()
+        for i, pair in enumerate(zip(self.texts, self.labels, strict=True)):
+            if pair[0] not in held_out and pair not in seen:
+                seen.add(pair)
+                rows_of.setdefault(pair[0], []).append(i)
+        in_test = sum(text in held_out for text in self.texts)
+        repeats = len(self) - in_test - len(seen)
+        notes = []
+        if in_test:
+            what = _count(in_test, "training text")
+            notes.append(f"{what} also in the test left out")
+        if repeats:
+            notes.append(f"{_count(repeats, 'exact repeat')} left out")
+        return rows_of, notes
 
 
 class Splits(NamedTuple):
@@ -206,20 +217,20 @@ def _clean(source: str, texts: Cells, labels: Cells) -> LabelledTexts:
 
 
 def _divide(
-    texts: list[str], label_of: dict[str, str], share: float, seed: int
+    texts: list[str], stratum: dict[str, str], share: float, seed: int
 ) -> tuple[list[str], list[str]]:
     """The texts that stay, and a stratified share of them that does not."""
     from sklearn.model_selection import train_test_split
 
-    counts = Counter(label_of[text] for text in texts)
+    counts = Counter(stratum[text] for text in texts)
     # A class with one text left stays: there is nothing to stratify.
-    alone = [text for text in texts if counts[label_of[text]] < 2]
-    rest = [text for text in texts if counts[label_of[text]] > 1]
+    alone = [text for text in texts if counts[stratum[text]] < 2]
+    rest = [text for text in texts if counts[stratum[text]] > 1]
     classes = len(counts) - len(alone)
     size = max(round(share * len(texts)), classes)
     if share <= 0 or not rest or len(rest) - size < classes:
         return texts, []
-    labels = [label_of[text] for text in rest]
+    labels = [stratum[text] for text in rest]
     kept, out = train_test_split(
         rest, test_size=size, random_state=seed, stratify=labels
     )
