@@ -90,8 +90,7 @@ def plot_confusion(
     ax.set_xticks(ticks, names, family=fonts, parse_math=False, **turned)
     ax.set_yticks(ticks, names, family=fonts, parse_math=False)
     ax.set(xlabel="predicted class", ylabel="true class")
-    bar = {"fraction": 0.046, "pad": 0.04, "label": "share of the true class"}
-    ax.figure.colorbar(image, ax=ax, **bar)
+    ax.figure.colorbar(image, ax=ax, shrink=0.8, label="share of the true class")
     return ax
 
 

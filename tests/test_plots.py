@@ -1,6 +1,7 @@
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
+from matplotlib.figure import Figure
 
 from rnn_keras.plots import plot_confusion, plot_curves
 
@@ -53,3 +54,14 @@ def test_figures_are_drawn_on_the_axes_given():
     _, (left, right) = plt.subplots(1, 2)
     assert plot_curves({"loss": [1]}, left) is left
     assert plot_confusion(["a"], ["a"], ["a", "b"], right) is right
+
+
+@pytest.mark.parametrize("names", [["ham", "spam"], [f"class {i}" for i in range(12)]])
+def test_the_names_of_a_confusion_matrix_lie_inside_the_picture(names):
+    figure = Figure(figsize=(4.8, 4), layout="constrained")
+    ax = plot_confusion(names, names, names, figure.subplots())
+    figure.canvas.draw()
+    for text in (ax.yaxis.label, ax.xaxis.label, *ax.get_yticklabels()):
+        box = text.get_window_extent()
+        assert box.x0 >= 0
+        assert box.y0 >= 0
