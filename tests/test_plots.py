@@ -60,7 +60,7 @@ def test_figures_are_drawn_on_the_axes_given():
 def test_the_names_of_a_confusion_matrix_lie_inside_the_picture(names):
     figure = Figure(figsize=(4.8, 4), layout="constrained")
     ax = plot_confusion(names, names, names, figure.subplots())
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     for text in (ax.yaxis.label, ax.xaxis.label, *ax.get_yticklabels()):
         box = text.get_window_extent()
         assert box.x0 >= 0
