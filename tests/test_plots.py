@@ -63,5 +63,5 @@ def test_the_names_of_a_confusion_matrix_lie_inside_the_picture(names):
     figure.draw_without_rendering()
     for text in (ax.yaxis.label, ax.xaxis.label, *ax.get_yticklabels()):
         box = text.get_window_extent()
-        assert box.x0 >= 0
-        assert box.y0 >= 0
+        assert box.x0 > -1  # pixels
+        assert box.y0 > -1
