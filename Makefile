@@ -51,8 +51,7 @@ nbval: $(READY)
 # one thread, sums are taken in another order.
 test-portable: $(READY)
 	TF_ENABLE_ONEDNN_OPTS=0 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
-	  OMP_NUM_THREADS=1 \
-	  $(BIN)/pytest -q --nbval --nbval-sanitize-with tests/nbval.cfg $(NOTEBOOKS)
+	  OMP_NUM_THREADS=1 $(MAKE) nbval
 
 test-data: $(READY)
 	$(BIN)/pytest -q -m data -rs tests

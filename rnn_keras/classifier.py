@@ -15,7 +15,7 @@ import numpy as np
 
 from rnn_keras.errors import InputError
 from rnn_keras.inference import Prediction, make_forward, predict_probabilities
-from rnn_keras.labels import class_indices, class_names_of
+from rnn_keras.labels import check_pairs, class_indices, class_names_of
 from rnn_keras.models import Cell, Pooling, build_classifier
 from rnn_keras.scoring import score
 from rnn_keras.training import make_optimizer, train
@@ -125,9 +125,8 @@ class TextClassifier(keras.Model):
             InputError: if there are no texts, another number of labels than
                 texts, or fewer than two classes.
         """
+        check_pairs(texts, labels)
         class_names = class_names_of(labels)
-        if len(texts) != len(labels):
-            raise InputError(f"{len(texts)} texts, but {len(labels)} labels")
         if len(class_names) < 2:
             found = f"one class only: {class_names[0]}" if class_names else "no texts"
             raise InputError(f"{found}; a classifier needs two classes or more")
@@ -251,8 +250,8 @@ class TextClassifier(keras.Model):
         Raises:
             InputError: if a label is none of `class_names`.
         """
-        if len(texts) != len(class_indices(labels, self.class_names)):
-            raise InputError(f"{len(texts)} texts, but {len(labels)} labels")
+        class_indices(labels, self.class_names)
+        check_pairs(texts, labels)
         predicted = [p.label for p in self.predict(texts, batch_size)]
         return score([str(label) for label in labels], predicted, self.class_names)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from rnn_keras._tensorflow import import_quietly
 from rnn_keras.errors import InputError
 
 if TYPE_CHECKING:
@@ -151,7 +152,10 @@ def train(
             corpus = replace(corpus, test=test_corpus.test or test_corpus)
         splits = corpus.split(seed=seed)
         _say(*splits.notes)
-        metrics = _import("runs").train(
+        import_quietly()
+        from rnn_keras import runs
+
+        metrics = runs.train(
             splits,
             out,
             source=source,
@@ -229,6 +233,7 @@ def predict(
     Prints class name, probability and text, tab-separated, a line a text. With
     --json, one object a line: text, label, probability, probabilities.
     """
+    # An argument that is not UTF-8 holds lone surrogates, which cannot be printed.
     sys.stdout.reconfigure(errors="replace")
     lines = iter(texts or [])
     if not texts:
@@ -236,7 +241,7 @@ def predict(
         lines = (line.rstrip("\r\n") for line in sys.stdin)
     with _one_line_errors():
         classifier = _load_classifier(run)
-        while chunk := [_printable(text) for text in islice(lines, 1024)]:
+        while chunk := list(islice(lines, 1024)):
             for prediction in classifier.predict(chunk):
                 if as_json:
                     print(json.dumps(prediction._asdict(), ensure_ascii=False))
@@ -276,25 +281,14 @@ def _load(source: str, columns: dict[str, Any]) -> "LabelledTexts":
 
 def _load_classifier(run: Path) -> "TextClassifier":
     path = run / "model.keras" if run.is_dir() else run
+    # `load` would find that too, but only after the seconds of TensorFlow's import.
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected what rnn-keras train wrote")
-    return _import("classifier").TextClassifier.load(path)
+    from rnn_keras import TextClassifier
 
-
-def _import(module: str) -> Any:
-    from importlib import import_module
-
-    from rnn_keras._tensorflow import import_quietly
-
-    import_quietly()
-    return import_module(f"rnn_keras.{module}")
+    return TextClassifier.load(path)
 
 
 def _say(*lines: str) -> None:
     for line in lines:
         print(line, file=sys.stderr)
-
-
-def _printable(text: str) -> str:
-    """Without the lone surrogates that stand for bytes that are not UTF-8."""
-    return text.encode("utf-8", errors="replace").decode()

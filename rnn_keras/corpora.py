@@ -25,6 +25,9 @@ from rnn_keras.readers import Cells, read_table
 CACHE_VARIABLE = "RNN_KERAS_CACHE"
 
 
+Parts = dict[str, tuple[Cells, Cells]]
+
+
 @dataclass(frozen=True)
 class Corpus:
     """A corpus with a name.
@@ -35,12 +38,12 @@ class Corpus:
         size: in texts.
         licence: under which it may be used.
         origin: where it comes from.
-        reader: from the path of its file and "train" or "test" to cells.
+        reader: from the path of its file to the cells of "train" and, where
+            there is an official test part, "test".
         file: its name in the cache folder `name`, or in the package's data.
         url: of the download; empty for a bundled corpus.
         sha256: of the download.
         member: what is taken out of a downloaded zip archive.
-        has_test: whether it has an official test part.
     """
 
     name: str
@@ -49,17 +52,16 @@ class Corpus:
     licence: str
     origin: str
     file: str
-    reader: Callable[[Path, str], tuple[Cells, Cells]]
+    reader: Callable[[Path], Parts]
     url: str = ""
     sha256: str = ""
     member: str = ""
-    has_test: bool = False
 
-    def read(self, part: str = "train") -> tuple[Cells, Cells]:
-        """Texts and labels; `part` is of meaning where there is a test part."""
+    def read(self) -> Parts:
+        """Texts and labels of "train", and of "test" where there is such a part."""
         path = self.path()
         try:
-            return self.reader(path, part)
+            return self.reader(path)
         except (OSError, EOFError, UnicodeError, tarfile.TarError) as error:
             raise InputError(f"{path}: cannot be read ({error})") from error
 
@@ -67,20 +69,23 @@ class Corpus:
         """Of its file, downloaded first if it is neither bundled nor cached."""
         if not self.url:
             return Path(str(files("rnn_keras") / "data" / self.file))
-        folder = cache_folder() / self.name
-        path = folder / self.file
-        if not path.exists():
-            self._download(folder, path)
-        return path
+        if not self.cached.exists():
+            self._download(self.cached)
+        return self.cached
 
-    def _download(self, folder: Path, path: Path) -> None:
+    @property
+    def cached(self) -> Path:
+        """Where its downloaded file lies or would lie."""
+        return cache_folder() / self.name / self.file
+
+    def _download(self, path: Path) -> None:
         pooch.get_logger().setLevel("WARNING")
         archive = self.file if not self.member else Path(self.url).name
         try:
             fetched = pooch.retrieve(
                 self.url,
                 known_hash=f"sha256:{self.sha256}",
-                path=folder,
+                path=path.parent,
                 fname=archive,
                 downloader=pooch.HTTPDownloader(progressbar=_Bar(self.name)),
             )
@@ -126,22 +131,22 @@ def cache_folder() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("rnn_keras"))
 
 
-def _read_csv(path: Path, part: str) -> tuple[Cells, Cells]:
-    return read_table(path)
+def _read_csv(path: Path) -> Parts:
+    return {"train": read_table(path)}
 
 
-def _read_sms_spam(path: Path, part: str) -> tuple[Cells, Cells]:
+def _read_sms_spam(path: Path) -> Parts:
     # Split by hand: quotation marks in it are not closed, and a reader that takes
     # them for quotes loses rows.
     lines = path.read_text("utf-8").splitlines()
     rows = [line.partition("\t") for line in lines if line.strip()]
-    return [html.unescape(text) for _, _, text in rows], [row[0] for row in rows]
+    texts = [html.unescape(text) for _, _, text in rows]
+    return {"train": (texts, [row[0] for row in rows])}
 
 
-def _read_imdb(path: Path, part: str) -> tuple[Cells, Cells]:
-    texts: Cells = []
-    labels: Cells = []
-    wanted = re.compile(rf"aclImdb/{part}/(pos|neg)/\d+_\d+\.txt")
+def _read_imdb(path: Path) -> Parts:
+    parts: Parts = {"train": ([], []), "test": ([], [])}
+    wanted = re.compile(r"aclImdb/(train|test)/(pos|neg)/\d+_\d+\.txt")
     # Read straight from the archive: nothing is unpacked, so nothing can land
     # outside its folder.
     with tarfile.open(path, "r|gz") as archive:
@@ -149,9 +154,10 @@ def _read_imdb(path: Path, part: str) -> tuple[Cells, Cells]:
             match = wanted.fullmatch(member.name)
             if match and member.isfile():
                 text = archive.extractfile(member).read().decode("utf-8")
+                texts, labels = parts[match[1]]
                 texts.append(text.replace("<br />", " "))
-                labels.append(match[1])
-    return texts, labels
+                labels.append(match[2])
+    return parts
 
 
 def _registry(*corpora: Corpus) -> dict[str, Corpus]:
@@ -199,7 +205,6 @@ CORPORA: dict[str, Corpus] = _registry(
         reader=_read_imdb,
         url="https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
         sha256="c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
-        has_test=True,
     ),
     Corpus(
         name="chnsenticorp",

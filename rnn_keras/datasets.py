@@ -169,11 +169,11 @@ def load_dataset(
     ('I love machine learning', '0')
     """
     if str(source) in CORPORA:
-        corpus = CORPORA[str(source)]
-        train = _clean(str(source), *corpus.read("train"))
-        if not corpus.has_test:
+        parts = CORPORA[str(source)].read()
+        train = _clean(str(source), *parts["train"])
+        if "test" not in parts:
             return train
-        return replace(train, test=_clean(f"{source} (test)", *corpus.read("test")))
+        return replace(train, test=_clean(f"{source} (test)", *parts["test"]))
     path = Path(source)
     try:
         is_folder, exists = path.is_dir(), path.exists()
@@ -240,7 +240,7 @@ def _divide(
 def _check_classes(source: str, counts: Counter[str]) -> None:
     if len(counts) < 2:
         raise InputError(
-            f"{source}: one class only ({next(iter(counts), 'none')}); "
+            f"{source}: one class only ({next(iter(counts))}); "
             "a classifier needs two or more"
         )
     single = sorted(name for name, count in counts.items() if count == 1)

@@ -23,6 +23,16 @@ def class_names_of(labels: Sequence[Any]) -> list[str]:
     return sorted(names, key=lambda n: (math.isnan(values[n]), values[n]))
 
 
+def check_pairs(texts: Sequence[Any], labels: Sequence[Any]) -> None:
+    """Refuse another number of labels than texts.
+
+    Raises:
+        InputError: with both numbers.
+    """
+    if len(texts) != len(labels):
+        raise InputError(f"{len(texts)} texts, but {len(labels)} labels")
+
+
 def class_indices(labels: Sequence[Any], class_names: Sequence[str]) -> np.ndarray:
     """The position of each label in `class_names`, int32 `(texts,)`.
 

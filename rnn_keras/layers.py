@@ -1,12 +1,12 @@
 """Layers that Keras lacks: pooling over time that never sees padding."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import keras
 from keras import ops
 
 Pooling = Literal["max", "mean", "max_mean"]
-POOLINGS = ("max", "mean", "max_mean")
+POOLINGS = get_args(Pooling)
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")

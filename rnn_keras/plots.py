@@ -73,8 +73,8 @@ def plot_confusion(
         ax: to draw on; a new figure by default.
     """
     names = list(class_names)
-    side = min(max(3.5, 0.5 * len(names) + 2), 20)
-    ax = ax or plt.subplots(figsize=(side + 0.5, side), layout="constrained")[1]
+    size = confusion_size(len(names))
+    ax = ax or plt.subplots(figsize=size, layout="constrained")[1]
     counts = confusion_matrix(true, predicted, labels=names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -92,6 +92,12 @@ def plot_confusion(
     ax.set(xlabel="predicted class", ylabel="true class")
     ax.figure.colorbar(image, ax=ax, shrink=0.8, label="share of the true class")
     return ax
+
+
+def confusion_size(num_classes: int) -> tuple[float, float]:
+    """Width and height in inches of a readable, or else a bounded, figure."""
+    side = min(max(3.5, 0.5 * num_classes + 2), 20)
+    return side + 0.5, side
 
 
 def _fonts() -> list[str]:

@@ -66,21 +66,22 @@ def read_table(
         InputError: if the file cannot be read as what its name says, or a column
             is not there.
     """
-    kind = next((s for s in reversed(path.suffixes) if s.lower() in TABLES), None)
+    suffixes = (suffix.lower() for suffix in reversed(path.suffixes))
+    kind = next((suffix for suffix in suffixes if suffix in TABLES), None)
     if kind is None:
         raise InputError(
             f"{path}: unknown kind of file; expected {', '.join(TABLES)} "
             "(also compressed), or a folder with one subfolder a class"
         )
     try:
-        if kind.lower() == ".parquet":
+        if kind == ".parquet":
             table = pd.read_parquet(path)
         else:
             with _open(path) as raw, io.TextIOWrapper(raw, _codec(encoding)) as lines:
-                if kind.lower() == ".jsonl":
+                if kind == ".jsonl":
                     table = _read_json_lines(path, lines)
                 else:
-                    table = _read_separated(lines, kind.lower(), header)
+                    table = _read_separated(path, lines, kind, header)
     except InputError:
         raise
     except UnicodeError as error:
@@ -147,7 +148,9 @@ def _open(path: Path) -> IO[bytes]:
     return _OPENERS.get(path.suffix.lower(), open)(path, "rb")
 
 
-def _read_separated(lines: IO[str], kind: str, header: bool) -> pd.DataFrame:
+def _read_separated(
+    path: Path, lines: IO[str], kind: str, header: bool
+) -> pd.DataFrame:
     table = pd.read_csv(
         lines,
         sep="\t" if kind == ".tsv" else ",",
@@ -160,8 +163,8 @@ def _read_separated(lines: IO[str], kind: str, header: bool) -> pd.DataFrame:
     # field for row names, and each cell for its neighbour's.
     if not isinstance(table.index, pd.RangeIndex):
         raise InputError(
-            f"{getattr(lines, 'name', kind)}: rows have more fields than the first "
-            "one; is a text with the separator in it not quoted?"
+            f"{path}: rows have more fields than the first one; is a text with the "
+            "separator in it not quoted?"
         )
     return table
 

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.datasets import Splits
 from rnn_keras.folders import run_folder
-from rnn_keras.plots import plot_confusion, plot_curves
+from rnn_keras.plots import confusion_size, plot_confusion, plot_curves
 from rnn_keras.scoring import LinearBaseline, score
 
 
@@ -67,7 +67,8 @@ def train(
         model = TextClassifier.from_texts(
             splits.train.texts, splits.train.labels, seed=seed, **classifier
         )
-        first_rate = learning_rate or float(model.network.optimizer.learning_rate)
+        if learning_rate is None:
+            learning_rate = float(model.network.optimizer.learning_rate)
         started = time.perf_counter()
         history = model.fit(
             splits.train.texts,
@@ -96,7 +97,7 @@ def train(
                 **classifier,
                 "max_epochs": epochs,
                 "batch_size": batch_size,
-                "learning_rate": first_rate,
+                "learning_rate": learning_rate,
                 "patience": patience,
             },
         }
@@ -150,11 +151,10 @@ def _draw(
     predicted: list[str],
     class_names: tuple[str, ...],
 ) -> None:
-    side = min(max(4, 0.5 * len(class_names) + 2), 20)
     # Figures of their own, not pyplot's: no window, whatever the backend.
     curves = Figure(figsize=(5, 3.5), layout="constrained")
     plot_curves(history, curves.subplots())
-    confusion = Figure(figsize=(side + 0.8, side), layout="constrained")
+    confusion = Figure(confusion_size(len(class_names)), layout="constrained")
     plot_confusion(true, predicted, class_names, confusion.subplots())
     with warnings.catch_warnings():
         # Where no font on the machine has a class name's characters.

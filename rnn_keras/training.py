@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from rnn_keras.errors import InputError
+from rnn_keras.labels import check_pairs
 from rnn_keras.progress import progress_bar
 
 # Batches whose texts are sorted by length together: the more, the less padding,
@@ -37,7 +38,7 @@ class Batches(keras.utils.PyDataset):
         ids: `(texts, timesteps)`, padded on the right with 0.
         labels: class indices `(texts,)`.
         batch_size: texts in a batch; the last one may have fewer.
-        seed: of the order; `None` keeps the order given.
+        seed: of the order; `None` keeps one order for all epochs.
     """
 
     def __init__(
@@ -52,12 +53,15 @@ class Batches(keras.utils.PyDataset):
         self.ids, self.labels, self.batch_size = ids, labels, batch_size
         self.lengths = (ids != 0).sum(axis=1)
         self.random = None if seed is None else np.random.default_rng(seed)
-        self.on_epoch_end()
+        self._arrange()
 
     def on_epoch_end(self) -> None:
-        if self.random is None:
-            order = np.arange(len(self.ids))
-        else:
+        if self.random is not None:
+            self._arrange()
+
+    def _arrange(self) -> None:
+        order = np.arange(len(self.ids))
+        if self.random is not None:
             order = self.random.permutation(len(self.ids))
         pool = self.batch_size * _POOL
         pools = [order[i : i + pool] for i in range(0, len(order), pool)]
@@ -70,7 +74,7 @@ class Batches(keras.utils.PyDataset):
             self.random.shuffle(self.batches)
 
     def __len__(self) -> int:
-        return -(-len(self.ids) // self.batch_size)
+        return len(self.batches)
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self.batches[index]
@@ -180,9 +184,8 @@ def train(
     """
     if not len(data[0]):
         raise InputError("no texts to train on")
-    for ids, labels in filter(None, (data, validation)):
-        if len(ids) != len(labels):
-            raise InputError(f"{len(ids)} texts, but {len(labels)} labels")
+    for pair in filter(None, (data, validation)):
+        check_pairs(*pair)
     optimizer = network.optimizer
     if learning_rate is not None:
         optimizer.learning_rate = learning_rate
@@ -198,19 +201,19 @@ def train(
         patience=patience,
         validated=held_out is not None,
     )
-    bar = ProgressBar() if progress else None
+    bars = [ProgressBar()] if progress else []
     try:
         return network.fit(
             Batches(*data, batch_size=batch_size, seed=seed),
             validation_data=held_out,
             epochs=epochs,
-            callbacks=[*standard, *([bar] if bar else []), *callbacks],
+            callbacks=[*standard, *bars, *callbacks],
             verbose=0,
         )
     finally:
         # Also after an interrupt: the cursor comes back, and another `fit` begins
         # at the rate that this one began at.
-        if bar:
+        for bar in bars:
             bar.on_train_end()
         if not own_schedule:
             optimizer.learning_rate = first_rate

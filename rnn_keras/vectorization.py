@@ -15,8 +15,8 @@ other than the three above (Thai, Lao, Khmer, Burmese) are best read with
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple, get_args
 
 import keras
 import numpy as np
@@ -25,10 +25,9 @@ import tensorflow as tf
 from rnn_keras.errors import InputError
 
 Unit = Literal["word", "character"]
-UNITS = ("word", "character")
+UNITS = get_args(Unit)
 
 PADDING_ID = 0
-UNKNOWN_ID = 1
 
 # U+30FC, the mark of a long vowel in Katakana, belongs to no script of its own.
 _ALONE = r"([\p{P}\p{S}\p{Han}\p{Hiragana}\p{Katakana}ー])"
@@ -156,9 +155,8 @@ class TextVectorizer(keras.layers.TextVectorization):
             InputError: if no token occurs `min_count` times.
         """
         counts: Counter[bytes] = Counter()
-        for start in range(0, len(texts), _CHUNK):
-            tokens = self._tokens(texts[start : start + _CHUNK])
-            counts.update(tokens.flat_values.numpy().tolist())
+        for strings in _chunks(texts):
+            counts.update(self._tokens(strings).flat_values.numpy().tolist())
         frequent = sorted(
             (token for token, count in counts.items() if count >= self.min_count),
             key=lambda token: (-counts[token], token),
@@ -175,10 +173,13 @@ class TextVectorizer(keras.layers.TextVectorization):
         >>> TextVectorizer().tokenize(["It's 5 o'clock", ""])
         [['it', "'", 's', '5', 'o', "'", 'clock'], []]
         """
-        return [[t.decode() for t in row] for row in self._tokens(texts).to_list()]
+        return [
+            [token.decode() for token in row]
+            for strings in _chunks(texts)
+            for row in self._tokens(strings).to_list()
+        ]
 
-    def _tokens(self, texts: Sequence[str]) -> tf.RaggedTensor:
-        strings = _strings(texts)
+    def _tokens(self, strings: tf.Tensor) -> tf.RaggedTensor:
         if self.unit == "word":
             return tf.strings.split(separate_words(strings))
         return tf.strings.unicode_split(replace_nul(strings), "UTF-8")
@@ -187,8 +188,7 @@ class TextVectorizer(keras.layers.TextVectorization):
         """Token ids of `texts` as one array, padded to the longest of them."""
         chunks = [np.zeros((0, 1), np.int32)]
         num_cut = 0
-        for start in range(0, len(texts), _CHUNK):
-            strings = _strings(texts[start : start + _CHUNK])
+        for strings in _chunks(texts):
             ids = np.asarray(super().call(strings), np.int32)
             if self.max_length is not None:
                 num_cut += int(np.count_nonzero(ids[:, self.max_length :]))
@@ -233,8 +233,8 @@ class TextVectorizer(keras.layers.TextVectorization):
         pass
 
 
-def _strings(texts: Sequence[str]) -> tf.Tensor:
-    """`texts` as UTF-8; a lone surrogate, which has no encoding, becomes "?"."""
+def _chunks(texts: Sequence[str]) -> Iterator[tf.Tensor]:
+    """`texts` as UTF-8, some at a time; a lone surrogate, not encodable, gives "?"."""
     if isinstance(texts, str):
         raise InputError("one string, where a list of strings is expected")
     for i, text in enumerate(texts):
@@ -242,4 +242,5 @@ def _strings(texts: Sequence[str]) -> tf.Tensor:
             kind = type(text).__name__
             raise InputError(f"text {i} is no string but {kind}: {text!r:.40}")
     utf8 = [text.encode("utf-8", errors="replace") for text in texts]
-    return tf.constant(utf8, dtype=tf.string)
+    for start in range(0, len(utf8), _CHUNK):
+        yield tf.constant(utf8[start : start + _CHUNK], dtype=tf.string)

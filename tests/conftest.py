@@ -21,9 +21,9 @@ def needs_corpus():
     """Skip, or fail where the data must be there, if a corpus is not cached."""
 
     def check(name: str) -> None:
-        from rnn_keras.corpora import CORPORA, cache_folder
+        from rnn_keras.corpora import CORPORA
 
-        path = cache_folder() / name / CORPORA[name].file
+        path = CORPORA[name].cached
         if path.exists():
             return
         reason = f"{path} is not there (RNN_KERAS_CACHE names the folder)"

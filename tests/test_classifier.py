@@ -197,6 +197,8 @@ def test_texts_are_a_list_of_strings():
         small().predict_proba("hello")
     with pytest.raises(InputError, match="text 1 is no string but NoneType: None"):
         small().predict(["a", None])
+    with pytest.raises(InputError, match="text 1500 is no string but int: 7"):
+        small().predict(["a"] * 1500 + [7])
     with pytest.raises(InputError, match="1 texts, but 2 labels"):
         small().evaluate(["a"], LABELS[1:3])
 

@@ -131,6 +131,16 @@ def test_bytes_that_are_not_utf8_are_answered(trained):
     assert finished.stdout.decode().endswith("\tcaf\ufffd\n")
 
 
+def test_an_argument_that_is_not_utf8_is_answered(trained):
+    _, out = trained
+    finished = subprocess.run(
+        [sys.executable, "-m", "rnn_keras", "predict", str(out), b"caf\xe9"],
+        capture_output=True,
+        check=True,
+    )
+    assert finished.stdout.decode().endswith("\tcaf?\n")
+
+
 def test_a_test_file_of_ones_own_is_scored(table, tmp_path):
     test = tmp_path / "test.csv"
     test.write_text("kind,said\npos,so good\nneg,so bad\nneg,bad bad\n")

@@ -198,6 +198,14 @@ def test_a_bad_table_gets_one_line_that_names_the_fault(case, tmp_path):
     assert str(path) in str(caught.value)
 
 
+def test_a_fault_inside_a_zip_names_the_zip(tmp_path):
+    path = tmp_path / "t.csv.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("inside.csv", "label,text\na,well, no\nb,well, yes\n")
+    with pytest.raises(InputError, match=r"t.csv.zip: rows have more fields"):
+        read_table(path)
+
+
 def test_a_zip_of_several_files_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "t.csv.zip", "w") as archive:
         archive.writestr("a.csv", "text,label\n")

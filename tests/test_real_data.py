@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from rnn_keras.classifier import TextClassifier
-from rnn_keras.corpora import CORPORA, cache_folder
+from rnn_keras.corpora import CORPORA
 from rnn_keras.datasets import load_dataset
 
 pytestmark = pytest.mark.data
@@ -52,7 +52,7 @@ def test_sms_spam_is_learned(needs_corpus, tmp_path):
 
 def test_chinese_reviews_are_learned_without_an_option(needs_corpus, tmp_path):
     needs_corpus("chnsenticorp")
-    path = cache_folder() / "chnsenticorp" / CORPORA["chnsenticorp"].file
+    path = CORPORA["chnsenticorp"].cached
     columns = ("--text-column", "review", "--label-column", "label")
     train(path, *columns, "--out", tmp_path / "hotel")
     metrics = json.loads((tmp_path / "hotel" / "metrics.json").read_text())

@@ -58,6 +58,12 @@ def test_the_history_has_a_row_an_epoch(tmp_path):
     assert rows[0]["epoch"] == "1"
 
 
+def test_the_settings_are_those_of_the_run(tmp_path):
+    settings = train(tmp_path, epochs=1, learning_rate=0.0)["settings"]
+    assert settings["learning_rate"] == 0.0
+    assert (settings["max_epochs"], settings["units"]) == (1, 8)
+
+
 def test_two_runs_with_one_seed_are_equal(tmp_path):
     first = train(tmp_path / "a", dropout=0.3)
     second = train(tmp_path / "b", dropout=0.3)
