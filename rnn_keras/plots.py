@@ -85,7 +85,8 @@ def plot_confusion(
             column, row, f"{counts[row, column]:,}", ha="center", va="center", c=colour
         )
     ticks, fonts = range(len(names)), _fonts()
-    turned = {"rotation": 45, "ha": "right"} if len(names) > 4 else {}
+    crowded = len(names) > 4 or len(names) * max(map(len, names)) > 16
+    turned = {"rotation": 45, "ha": "right"} if crowded else {}
     # A class name may hold dollar signs, which would begin a formula.
     ax.set_xticks(ticks, names, family=fonts, parse_math=False, **turned)
     ax.set_yticks(ticks, names, family=fonts, parse_math=False)

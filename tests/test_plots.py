@@ -56,6 +56,19 @@ def test_figures_are_drawn_on_the_axes_given():
     assert plot_confusion(["a"], ["a"], ["a", "b"], right) is right
 
 
+@pytest.mark.parametrize("first", ["no", "negative review"])
+def test_long_class_names_do_not_run_into_each_other(first):
+    names = [first, first.replace("n", "p", 1)]
+    ax = plot_confusion(names, names, names)
+    ax.figure.draw_without_rendering()
+    left, right = ax.get_xticklabels()
+    turned = left.get_rotation() == 45
+    assert turned == (first != "no")
+    boxes = left.get_window_extent(), right.get_window_extent()
+    # Turned names lie side by side, their ends at their own ticks.
+    assert turned or boxes[0].x1 < boxes[1].x0
+
+
 @pytest.mark.parametrize("names", [["ham", "spam"], [f"class {i}" for i in range(12)]])
 def test_the_names_of_a_confusion_matrix_lie_inside_the_picture(names):
     figure = Figure(figsize=(4.8, 4), layout="constrained")
