@@ -9,14 +9,14 @@ from typing import Literal
 
 import keras
 
-from rnn_keras.layers import POOLINGS, MaskedPooling1D
+from rnn_keras.layers import GRU, LSTM, POOLINGS, Dropout, MaskedPooling1D, SimpleRNN
 
 Cell = Literal["simple_rnn", "lstm", "gru"]
 Pooling = Literal["last", "max", "mean", "max_mean"]
 CELLS = {
-    "simple_rnn": keras.layers.SimpleRNN,
-    "lstm": keras.layers.LSTM,
-    "gru": keras.layers.GRU,
+    "simple_rnn": SimpleRNN,
+    "lstm": LSTM,
+    "gru": GRU,
 }
 
 
@@ -88,11 +88,9 @@ def build_classifier(
         vocabulary_size, embedding_dim, mask_zero=True, name="embedding"
     )(ids)
     if token_dropout:
-        x = keras.layers.Dropout(
-            token_dropout, noise_shape=(None, None, 1), name="token_dropout"
-        )(x)
+        x = Dropout(token_dropout, noise_shape=(None, None, 1), name="token_dropout")(x)
     if dropout:
-        x = keras.layers.Dropout(dropout, name="embedding_dropout")(x)
+        x = Dropout(dropout, name="embedding_dropout")(x)
     for i in range(num_layers):
         last_of_all = i == num_layers - 1
         layer = CELLS[cell](
@@ -106,7 +104,7 @@ def build_classifier(
     if pooling != "last":
         x = MaskedPooling1D(pooling, name="pooling")(x)
     if dropout:
-        x = keras.layers.Dropout(dropout, name="state_dropout")(x)
+        x = Dropout(dropout, name="state_dropout")(x)
     logits = keras.layers.Dense(num_classes, name="logits")(x)
     return keras.Model(ids, logits, name=name)
 
