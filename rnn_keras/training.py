@@ -1,6 +1,7 @@
 """How a network is trained: batches, early stopping, clipping, a progress bar.
 
-Nothing here knows of texts: it is token ids and class indices.
+Nothing here knows of texts: it is token ids and class indices. Where there is enough
+to train for it to pay, the step is compiled by XLA, once for each of a few lengths.
 """
 
 from collections.abc import Sequence
@@ -8,14 +9,18 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from rnn_keras import layers, loop
+from rnn_keras.batches import Batches
 from rnn_keras.errors import InputError
 from rnn_keras.labels import check_pairs
 from rnn_keras.progress import progress_bar
 
-# Batches whose texts are sorted by length together: the more, the less padding,
-# and the less random the order.
-_POOL = 16
+# To compile the step for one more length takes as long as it then saves in so many
+# steps of the recurrence (two cores; GRU in both directions, 64 units, batches of 32).
+_WORTH_A_LENGTH = 24_000
+_MOST_LENGTHS = 8
 
 
 def make_optimizer(learning_rate: float = 2e-3) -> keras.optimizers.Optimizer:
@@ -26,60 +31,6 @@ def make_optimizer(learning_rate: float = 2e-3) -> keras.optimizers.Optimizer:
     ICML 2013, algorithm 1.
     """
     return keras.optimizers.Adam(learning_rate, global_clipnorm=1.0)
-
-
-class Batches(keras.utils.PyDataset):
-    """Batches of token ids, each padded to its own longest text.
-
-    Every epoch has another order, fixed by `seed`. Texts of like length come
-    together: they are sorted within pools of 16 batches.
-
-    Args:
-        ids: `(texts, timesteps)`, padded on the right with 0.
-        labels: class indices `(texts,)`.
-        batch_size: texts in a batch; the last one may have fewer.
-        seed: of the order; `None` keeps one order for all epochs.
-    """
-
-    def __init__(
-        self,
-        ids: np.ndarray,
-        labels: np.ndarray,
-        *,
-        batch_size: int,
-        seed: int | None = None,
-    ):
-        super().__init__()
-        self.ids, self.labels, self.batch_size = ids, labels, batch_size
-        self.lengths = (ids != 0).sum(axis=1)
-        self.random = None if seed is None else np.random.default_rng(seed)
-        self._arrange()
-
-    def on_epoch_end(self) -> None:
-        if self.random is not None:
-            self._arrange()
-
-    def _arrange(self) -> None:
-        order = np.arange(len(self.ids))
-        if self.random is not None:
-            order = self.random.permutation(len(self.ids))
-        pool = self.batch_size * _POOL
-        pools = [order[i : i + pool] for i in range(0, len(order), pool)]
-        order = np.concatenate(
-            [p[np.argsort(self.lengths[p], kind="stable")] for p in pools]
-        )
-        size = self.batch_size
-        self.batches = [order[i : i + size] for i in range(0, len(order), size)]
-        if self.random is not None:
-            self.random.shuffle(self.batches)
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.batches[index]
-        longest = max(1, self.lengths[rows].max())
-        return self.ids[rows, :longest], self.labels[rows]
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -165,10 +116,10 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: bool = False,
 ) -> keras.callbacks.History:
-    """Train a compiled network; the arguments are those of `TextClassifier.fit`.
+    """Train a network; the arguments are those of `TextClassifier.fit`.
 
     Args:
-        network: compiled.
+        network: with optimizer, loss and metrics, as `compile` sets them.
         data: token ids `(texts, timesteps)` and class indices `(texts,)`.
         validation: the same of other texts, or `None`.
         epochs: passes over the texts at most.
@@ -179,6 +130,9 @@ def train(
         callbacks: more of Keras's callbacks.
         progress: show a bar where standard error is a terminal.
 
+    Returns:
+        Keras's `History`, with the scores of every epoch.
+
     Raises:
         InputError: if there are no texts, or not as many labels as texts.
     """
@@ -186,14 +140,18 @@ def train(
         raise InputError("no texts to train on")
     for pair in filter(None, (data, validation)):
         check_pairs(*pair)
-    optimizer = network.optimizer
+    # With `mixed_float16` Keras wraps the optimizer in one that scales the loss.
+    optimizer = getattr(network.optimizer, "inner_optimizer", network.optimizer)
     if learning_rate is not None:
         optimizer.learning_rate = learning_rate
     # An optimizer may bring a schedule of its own, which cannot be set.
     first_rate = optimizer.get_config()["learning_rate"]
     own_schedule = not isinstance(first_rate, float)
+    num_lengths = _lengths_to_compile(network, data[0], epochs, batch_size)
+    lengths = {"num_lengths": num_lengths, "multiple": 4} if num_lengths else {}
+    batches = Batches(*data, batch_size=batch_size, seed=seed, **lengths)
     held_out = None
-    if validation is not None:
+    if validation is not None and len(validation[0]):
         held_out = Batches(*validation, batch_size=batch_size)
     standard = make_callbacks(
         learning_rate=None if own_schedule else first_rate,
@@ -202,12 +160,23 @@ def train(
         validated=held_out is not None,
     )
     bars = [ProgressBar()] if progress else []
+    every = [*standard, *bars, *callbacks]
     try:
+        if keras.backend.backend() == "tensorflow":
+            return loop.fit(
+                network,
+                batches,
+                held_out,
+                epochs=epochs,
+                callbacks=every,
+                compiled=num_lengths > 0,
+            )
         return network.fit(
-            Batches(*data, batch_size=batch_size, seed=seed),
+            batches,
             validation_data=held_out,
             epochs=epochs,
-            callbacks=[*standard, *bars, *callbacks],
+            callbacks=every,
+            shuffle=False,  # the batches are shuffled already, by their seed
             verbose=0,
         )
     finally:
@@ -217,3 +186,26 @@ def train(
             bar.on_train_end()
         if not own_schedule:
             optimizer.learning_rate = first_rate
+
+
+def _lengths_to_compile(
+    network: keras.Model, ids: np.ndarray, epochs: int, batch_size: int
+) -> int:
+    """For how many lengths compiling the training step pays; 0 for none."""
+    if (
+        keras.backend.backend() != "tensorflow"
+        or network.run_eagerly
+        or tf.config.list_physical_devices("GPU")
+        or any(map(_is_slow_compiled, network._flatten_layers()))
+    ):
+        return 0
+    steps = epochs * (ids != 0).sum() / min(batch_size, len(ids))
+    return min(_MOST_LENGTHS, int(steps / _WORTH_A_LENGTH))
+
+
+def _is_slow_compiled(layer: keras.layers.Layer) -> bool:
+    """Whether XLA makes this layer slower: recurrence and dropout of Keras's."""
+    if isinstance(layer, layers.SimpleRNN | layers.GRU | layers.LSTM):
+        return layer.recurrent_dropout > 0
+    ours = isinstance(layer, layers.Dropout)
+    return isinstance(layer, keras.layers.RNN | keras.layers.Dropout) and not ours

@@ -5,66 +5,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from rnn_keras import training
+from rnn_keras import layers, training
 from rnn_keras.errors import InputError
 from rnn_keras.models import build_classifier
-from rnn_keras.training import Batches, make_callbacks, make_optimizer
+from rnn_keras.training import make_callbacks, make_optimizer
 
 
 def callbacks(patience):
     return make_callbacks(
         learning_rate=0.0, epochs=5, patience=patience, validated=True
     )
-
-
-def some_ids(n=100, longest=12):
-    random = np.random.default_rng(0)
-    ids = np.zeros((n, longest), np.int32)
-    for i, row in enumerate(ids):
-        row[: random.integers(0, longest + 1)] = i + 1
-    return ids
-
-
-def drawn(batches):
-    return [batches[i] for i in range(len(batches))]
-
-
-def test_every_text_comes_once_an_epoch_with_its_label_and_no_useless_padding():
-    ids = some_ids()
-    batches = Batches(ids, np.arange(100), batch_size=8, seed=0)
-    for _ in range(2):
-        seen = []
-        for x, y in drawn(batches):
-            assert x.shape[1] == max(1, (x != 0).sum(axis=1).max())
-            np.testing.assert_array_equal(x, ids[y, : x.shape[1]])
-            assert not ids[y, x.shape[1] :].any()
-            seen.extend(y)
-        assert sorted(seen) == list(range(100))
-        batches.on_epoch_end()
-
-
-def test_the_seed_fixes_the_order_and_epochs_differ():
-    def epochs(seed):
-        batches = Batches(some_ids(), np.arange(100), batch_size=8, seed=seed)
-        first = [y.tolist() for _, y in drawn(batches)]
-        batches.on_epoch_end()
-        return first, [y.tolist() for _, y in drawn(batches)]
-
-    assert epochs(1) == epochs(1)
-    assert epochs(1) != epochs(2)
-    first, second = epochs(1)
-    assert first != second
-
-
-def test_sorting_by_length_saves_padding():
-    random = np.random.default_rng(0)
-    ids = np.zeros((1000, 100), np.int32)
-    for row in ids:
-        row[: min(100, 1 + int(random.exponential(15)))] = 1
-    batches = Batches(ids, np.zeros(1000), batch_size=10, seed=0)
-    real = (ids != 0).sum()
-    padded = sum(x.size for x, _ in drawn(batches))
-    assert real <= padded < 1.5 * real < ids.size
 
 
 def test_the_gradients_norm_is_clipped_to_one():
@@ -175,3 +125,95 @@ def test_the_bar_is_seen_on_a_terminal_only(terminal, monkeypatch):
     bar.on_train_end()
     assert ("epoch 1/3  loss 0.500" in written.getvalue()) == terminal
     assert bool(written.getvalue()) == terminal
+
+
+def small_network():
+    keras.utils.set_random_seed(0)
+    model = build_classifier(9, 2, cell="gru", units=4, embedding_dim=3)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(make_optimizer(0.01), loss, metrics=["accuracy"])
+    return model
+
+
+def random_data():
+    random = np.random.default_rng(0)
+    ids = random.integers(1, 9, (40, 6)).astype("int32")
+    return ids, random.integers(0, 2, 40)
+
+
+def trained_on(num_lengths, monkeypatch):
+    """A network trained with the step compiled for so many lengths, or none."""
+    monkeypatch.setattr(training, "_lengths_to_compile", lambda *_: num_lengths)
+    model, data = small_network(), random_data()
+    history = training.train(model, data, data, epochs=3, batch_size=20)
+    return model, history.history
+
+
+def test_a_compiled_training_step_gives_the_same_weights(monkeypatch):
+    plain, plain_scores = trained_on(0, monkeypatch)
+    compiled, compiled_scores = trained_on(2, monkeypatch)
+    for a, b in zip(plain.get_weights(), compiled.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    for name, values in plain_scores.items():
+        np.testing.assert_allclose(compiled_scores[name], values, atol=1e-4)
+
+
+def test_a_seed_gives_the_same_weights_bit_for_bit(monkeypatch):
+    (one, _), (other, _) = (trained_on(2, monkeypatch) for _ in range(2))
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_no_texts_held_out_are_as_none():
+    data = random_data()
+    none = (data[0][:0], data[1][:0])
+    history = training.train(small_network(), data, none, epochs=1, batch_size=20)
+    assert "val_loss" not in history.history
+
+
+def test_a_network_of_mixed_precision_is_trained():
+    """Keras wraps its optimizer in one that scales the loss."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = small_network()
+    finally:
+        keras.config.set_dtype_policy(before)
+    arguments = {"epochs": 4, "batch_size": 20, "patience": 4, "learning_rate": 0.04}
+    history = training.train(model, random_data(), **arguments).history
+    assert history["learning_rate"] == pytest.approx([0.04, 0.03, 0.02, 0.01])
+    assert history["loss"][-1] < history["loss"][0]
+
+
+ENOUGH = np.ones((1000, 100), np.int32)
+
+
+def test_the_step_is_compiled_where_that_pays():
+    model = small_network()
+    lengths = [
+        training._lengths_to_compile(model, ENOUGH, epochs, 10)
+        for epochs in (1, 5, 10**4)
+    ]
+    assert lengths == [0, 2, 8]
+    model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
+    assert training._lengths_to_compile(model, ENOUGH, 10**4, 10) == 0
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.GRU(2),
+        keras.layers.Bidirectional(keras.layers.LSTM(2)),
+        layers.GRU(2, recurrent_dropout=0.1),
+        keras.layers.Dropout(0.1),
+    ],
+    ids=["GRU", "Bidirectional", "recurrent dropout", "Dropout"],
+)
+def test_what_xla_makes_slower_is_not_compiled(layer):
+    pooling = layers.MaskedPooling1D()
+    model = keras.Sequential([keras.layers.Embedding(3, 2), pooling])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    assert training._lengths_to_compile(model, ENOUGH, 10**4, 10) == 8
+    model = keras.Sequential([keras.layers.Embedding(3, 2), layer, pooling])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    assert training._lengths_to_compile(model, ENOUGH, 10**4, 10) == 0

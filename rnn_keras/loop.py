@@ -1,0 +1,142 @@
+"""The loop over epochs and batches, where `keras.Model.fit` is too slow.
+
+A compiled step of a small network takes some 20 ms. The input pipeline and the
+dispatch of `fit` add a quarter to it, and Keras traces its step for shapes left open
+once it has seen two, where XLA wants them known.
+"""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from rnn_keras.batches import Batches
+from rnn_keras.memory import freed_memory_is_kept
+
+
+def fit(
+    network: keras.Model,
+    batches: Batches,
+    held_out: Batches | None,
+    *,
+    epochs: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+    compiled: bool,
+) -> keras.callbacks.History:
+    """`network.fit(batches, validation_data=held_out)`, with TensorFlow.
+
+    Args:
+        network: compiled, in Keras's sense.
+        batches: in an order of their own, which they change after each epoch.
+        held_out: to be scored after each epoch, or `None`.
+        epochs: at most.
+        callbacks: called as by Keras.
+        compiled: whether by XLA, once for each length.
+
+    Returns:
+        Keras's `History`.
+    """
+    step = _step_of(network, compiled)
+    calls = keras.callbacks.CallbackList(
+        callbacks,
+        add_history=True,
+        model=network,
+        verbose=0,
+        epochs=epochs,
+        steps=len(batches),
+    )
+    network.stop_training = False
+    logs = {}
+    with freed_memory_is_kept():
+        calls.on_train_begin()
+        # Where BackupAndRestore takes training up again.
+        for epoch in range(network._initial_epoch or 0, epochs):
+            network.reset_metrics()
+            calls.on_epoch_begin(epoch)
+            for i in range(len(batches)):
+                calls.on_train_batch_begin(i)
+                logs = step(*batches[i])
+                calls.on_train_batch_end(i, logs)
+                if network.stop_training:
+                    break
+            batches.on_epoch_end()
+            logs = dict(logs)
+            if held_out is not None:
+                scores = network.evaluate(
+                    _of_any_length(held_out),
+                    callbacks=calls,
+                    return_dict=True,
+                    verbose=0,
+                )
+                logs |= {f"val_{name}": score for name, score in scores.items()}
+            calls.on_epoch_end(epoch, logs)
+            if network.stop_training:
+                break
+        if epochs > 0:
+            network.optimizer.finalize_variable_values(network.trainable_weights)
+        calls.on_train_end(logs)
+    return network.history
+
+
+def _of_any_length(batches: Batches) -> tf.data.Dataset:
+    """Of the batches themselves Keras would expect the length of the first two."""
+    signature = tuple(
+        tf.TensorSpec((None,) * array.ndim, array.dtype) for array in batches[0]
+    )
+    return tf.data.Dataset.from_generator(
+        lambda: map(batches.__getitem__, range(len(batches))),
+        output_signature=signature,
+    ).apply(tf.data.experimental.assert_cardinality(len(batches)))
+
+
+class _Step:
+    """`network.train_step`: one graph for all lengths or, compiled, one for each."""
+
+    def __init__(self, network: keras.Model, compiled: bool):
+        self.network, self.compiled = network, compiled
+        # Another object after each call of `network.compile`.
+        self.setting = getattr(network, "_compile_config", None)
+        self.graphs: dict[tuple, Callable] = {}
+
+    def __call__(self, *batch: np.ndarray) -> dict[str, tf.Tensor]:
+        data = tuple(map(tf.constant, batch))
+        if self.network.run_eagerly:
+            return self.network.train_step(data)
+        if self.compiled:
+            try:
+                return self._graph(data)(data)
+            except tf.errors.InvalidArgumentError:
+                # Something in this network is not for XLA, a metric in Python say.
+                # Otherwise it is raised again below.
+                self.compiled, self.graphs = False, {}
+        return self._graph(data)(data)
+
+    def _graph(self, data: tuple[tf.Tensor, ...]) -> Callable:
+        shapes = tuple(
+            tuple(tensor.shape) if self.compiled else (None,) * len(tensor.shape)
+            for tensor in data
+        )
+        if shapes not in self.graphs:
+            # A concrete one: TensorFlow would warn of a function traced so often.
+            step = tf.function(self.network.train_step, jit_compile=self.compiled)
+            self.graphs[shapes] = step.get_concrete_function(
+                tuple(
+                    tf.TensorSpec(shape, tensor.dtype)
+                    for shape, tensor in zip(shapes, data, strict=True)
+                )
+            )
+        return self.graphs[shapes]
+
+
+def _step_of(network: keras.Model, compiled: bool) -> _Step:
+    """The one of an earlier `fit`, if the network was not compiled afresh since."""
+    step = getattr(network, "_rnn_keras_step", None)
+    if (
+        step is None
+        or step.setting is None
+        or step.setting is not getattr(network, "_compile_config", None)
+        or step.compiled != compiled
+    ):
+        step = network._rnn_keras_step = _Step(network, compiled)
+    return step
