@@ -141,6 +141,7 @@ class TextVectorizer(keras.layers.TextVectorization):
             vocabulary=vocabulary,
             **kwargs,
         )
+        self._graph: Any = None
         self.unit = unit
         self.max_tokens = max_tokens
         self.min_count = min_count
@@ -167,6 +168,10 @@ class TextVectorizer(keras.layers.TextVectorization):
         limit = None if self.max_tokens is None else self.max_tokens - 2
         self.set_vocabulary([token.decode() for token in frequent[:limit]])
 
+    def set_vocabulary(self, *args: Any, **kwargs: Any) -> None:
+        super().set_vocabulary(*args, **kwargs)
+        self._graph = None
+
     def tokenize(self, texts: Sequence[str]) -> list[list[str]]:
         """The tokens of each text, before the vocabulary and the cut.
 
@@ -179,6 +184,18 @@ class TextVectorizer(keras.layers.TextVectorization):
             for row in self._tokens(strings).to_list()
         ]
 
+    def _to_ids(self, strings: tf.Tensor) -> tf.Tensor:
+        if keras.backend.backend() != "tensorflow":
+            return super().call(strings)  # through NumPy, in no graph
+        # A graph: operation by operation from Python, one text takes ten times as
+        # long. A concrete one: TensorFlow warns of too many tracings by function,
+        # not by object, and so would after five vectorizers.
+        if self._graph is None:
+            self._graph = tf.function(super().call).get_concrete_function(
+                tf.TensorSpec((None,), tf.string)
+            )
+        return self._graph(strings)
+
     def _tokens(self, strings: tf.Tensor) -> tf.RaggedTensor:
         if self.unit == "word":
             return tf.strings.split(separate_words(strings))
@@ -189,7 +206,7 @@ class TextVectorizer(keras.layers.TextVectorization):
         chunks = [np.zeros((0, 1), np.int32)]
         num_cut = 0
         for strings in _chunks(texts):
-            ids = np.asarray(super().call(strings), np.int32)
+            ids = np.asarray(self._to_ids(strings), np.int32)
             if self.max_length is not None:
                 num_cut += int(np.count_nonzero(ids[:, self.max_length :]))
                 ids = ids[:, : self.max_length]

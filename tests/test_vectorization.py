@@ -157,3 +157,11 @@ def test_configuration_holds_everything_as_json(unit):
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         TextVectorizer(**arguments)
+
+
+def test_another_vocabulary_counts_from_the_next_text_on():
+    vectorizer = TextVectorizer()
+    for words in (["a b", "a"], ["b c", "b"]):
+        vectorizer.adapt(words)
+        assert vectorizer.encode(["a b c"]).ids.tolist() in ([[2, 3, 1]], [[1, 2, 3]])
+    assert vectorizer.encode(["a b c"]).ids.tolist() == [[1, 2, 3]]
