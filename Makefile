@@ -9,13 +9,14 @@ READY := .venv/ready-$(VERSION)
 RUN := runs/demo
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
-.PHONY: help demo test test-portable test-data lint unit nbval notebooks lab clean
+.PHONY: help demo test test-portable test-data bench lint unit nbval notebooks lab clean
 
 help:
 	@echo "make demo           train on the bundled messages, then classify three"
 	@echo "make test           ruff, unit tests, notebooks against their stored outputs"
 	@echo "make test-portable  the notebooks with other kernels and one thread"
 	@echo "make test-data      tests on the corpora in RNN_KERAS_CACHE"
+	@echo "make bench          speed beside stock Keras and PyTorch, to benchmarks/speed.md"
 	@echo "make notebooks      run all notebooks again, in place"
 	@echo "make lab            open the notebooks in JupyterLab"
 
@@ -55,6 +56,12 @@ test-portable: $(READY)
 
 test-data: $(READY)
 	$(BIN)/pytest -q -m data -rs tests
+
+# The peers come in here, and only here.
+bench: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable ".[bench]"
+	$(BIN)/python benchmarks/speed.py
 
 notebooks: $(READY)
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \

@@ -1,0 +1,242 @@
+"""How fast: this package beside stock Keras and PyTorch, on this machine.
+
+    make bench           all of it, about half an hour; writes benchmarks/speed.md
+    .venv/bin/python benchmarks/speed.py train:gru imdb     some of it, printed
+
+Every peer is a process of its own (`peers.py`), and the peers run in turn, one
+round each and another one first each time, so that what else the machine does meets
+them all. A figure is the median over rounds of the ratio, of a peer's time to the
+package's in the same round.
+"""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CELLS = ("simple_rnn", "gru", "lstm")
+PEERS = {
+    "keras": "stock Keras, masked",
+    "keras_unmasked": "stock Keras, unmasked",
+    "keras_xla": "stock Keras, masked, `jit_compile=True`",
+    "keras_jax": "stock Keras on JAX, masked",
+    "torch": "PyTorch, the seed's loop",
+    "floor": "the products and activations alone",
+}
+TRAIN_PEERS = ("keras", "keras_unmasked", "keras_xla", "keras_jax", "torch")
+
+
+class Peer:
+    """A worker, warm and waiting."""
+
+    def __init__(self, task: str, name: str, cell: str, steps: int):
+        environment = dict(os.environ)
+        environment["KERAS_BACKEND"] = "jax" if name == "keras_jax" else "tensorflow"
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [sys.executable, HERE / "peers.py", task, name, cell, str(steps)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env=environment,
+        )
+        self.what = f"{task} {name} {cell}"
+
+    def answer(self) -> str:
+        line = self.process.stdout.readline().strip()
+        if not line:
+            self.errors.seek(0)
+            raise SystemExit(f"{self.what} failed:\n{self.errors.read()[-2000:]}")
+        return line
+
+    def round(self) -> float:
+        print("go", file=self.process.stdin, flush=True)
+        return float(self.answer())
+
+    def close(self) -> int:
+        """Its peak memory in MB."""
+        self.process.stdin.close()
+        return int(self.answer())
+
+
+def side_by_side(
+    task: str, cell: str, steps: int, peers: tuple[str, ...], rounds: int, per: int
+) -> list[list[str]]:
+    """Rows: peer, its median time in ms, the ratio to the package, memory.
+
+    Args:
+        task: of `peers.py`.
+        cell: the recurrent layer.
+        steps: time steps.
+        peers: beside the package.
+        rounds: how many.
+        per: what a round's time is divided by.
+    """
+    workers = {name: Peer(task, name, cell, steps) for name in ("rnn_keras", *peers)}
+    for worker in workers.values():
+        worker.answer()  # "ready"
+    times = {name: [] for name in workers}
+    names = list(workers)
+    for i in range(rounds):
+        first = i % len(names)
+        for name in names[first:] + names[:first]:
+            times[name].append(workers[name].round() / per)
+    rows = []
+    for name, worker in workers.items():
+        ratios = [a / b for a, b in zip(times[name], times["rnn_keras"], strict=True)]
+        rows.append(
+            [
+                PEERS.get(name, "**rnn_keras**"),
+                f"{statistics.median(times[name]) * 1e3:.1f}",
+                f"{statistics.median(ratios):.2f}",
+                f"{worker.close()}",
+            ]
+        )
+    return rows
+
+
+def train(cell: str) -> str:
+    rows = side_by_side("train", cell, 200, TRAIN_PEERS, rounds=11, per=5)
+    return section(
+        f"Training, {cell}, each in its own way",
+        ["", "ms a step", "times as long", "peak MB"],
+        rows,
+    )
+
+
+def step(cell: str) -> str:
+    peers = ("keras", "floor") if cell == "simple_rnn" else ("keras",)
+    rows = side_by_side("step", cell, 200, peers, rounds=15, per=5)
+    return section(
+        f"The compiled step alone, {cell}",
+        ["", "ms a step", "times as long", "peak MB"],
+        rows,
+    )
+
+
+def imdb(cell: str) -> str:
+    rows = side_by_side("imdb", cell, 400, ("keras", "torch"), rounds=5, per=50)
+    return section(
+        f"An epoch on IMDB's lengths, {cell}",
+        ["", "ms a batch", "times as long", "peak MB"],
+        rows,
+    )
+
+
+def lengths(cell: str) -> str:
+    rows = []
+    for steps in (100, 200, 400, 800, 1600):
+        ours, keras = side_by_side("step", cell, steps, ("keras",), 5, 5)
+        each = float(ours[1]) * 1e3 / steps
+        rows.append([f"{steps}", ours[1], f"{each:.0f}", ours[3], keras[3]])
+    return section(
+        f"Longer sequences, {cell}, the compiled step",
+        ["time steps", "ms a step", "us a time step", "peak MB", "stock Keras's"],
+        rows,
+    )
+
+
+def one(_: str) -> str:
+    """One sentence through a saved classifier, and through `keras.Model.predict`."""
+    from rnn_keras import TextClassifier, load_dataset
+
+    data = load_dataset("messages")
+    text = "Running late, start without me"
+    rows = []
+    for cell in CELLS:
+        classifier = TextClassifier.from_texts(data.texts, data.labels, cell=cell)
+        with tempfile.TemporaryDirectory() as folder:
+            classifier.save(Path(folder) / "model.keras")
+            classifier = TextClassifier.load(Path(folder) / "model.keras")
+        network, vectorizer = classifier.network, classifier.preprocessor
+
+        def by_keras(network=network, vectorizer=vectorizer):
+            network.predict(vectorizer.encode([text]).ids, verbose=0)
+
+        times = {"ours": [], "keras": []}
+        for _ in range(100):
+            for name, call in (
+                ("ours", lambda c=classifier: c.predict(text)),
+                ("keras", by_keras),
+            ):
+                start = time.perf_counter()
+                call()
+                times[name].append(time.perf_counter() - start)
+        ratios = [b / a for a, b in zip(times["ours"], times["keras"], strict=True)]
+        medians = [f"{statistics.median(t) * 1e3:.2f}" for t in times.values()]
+        rows.append([cell, *medians, f"{statistics.median(ratios):.1f}"])
+    return section(
+        "One sentence, tokenising included, in ms",
+        ["", "`TextClassifier.predict`", "`keras.Model.predict`", "times as long"],
+        rows,
+    )
+
+
+def section(title: str, head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    text = f"## {title}\n\n{table}\n"
+    print(text, flush=True)
+    return text
+
+
+def machine() -> str:
+    names = ("tensorflow", "keras", "torch", "jax", "numpy")
+    versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in names)
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        cpu = next(
+            line.split(":")[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        )
+    return (
+        f"{datetime.date.today()}, {os.cpu_count()} cores of {cpu}, "
+        f"Python {platform.python_version()}, {versions}."
+    )
+
+
+TASKS = {"train": train, "step": step, "imdb": imdb, "lengths": lengths, "one": one}
+ALL = [
+    *[f"{task}:{cell}" for task in ("train", "step") for cell in CELLS],
+    "imdb:simple_rnn",
+    "imdb:gru",
+    "lengths:simple_rnn",
+    "one:",
+]
+INTRODUCTION = """# Speed
+
+Written by `make bench`. {machine}
+
+Embedding 10,000 x 64, one recurrent layer of 128 units, Dense 2, batches of 64,
+200 time steps, Adam, unless said otherwise. Every peer is a process of its own, all
+take turns, and "times as long" is the median over rounds of the ratio to the
+package's time in the same round: above 1, the package is faster. "In its own way"
+is `rnn_keras.training.train`, `keras.Model.fit` on arrays, and a plain PyTorch loop.
+Compiling is left out for all of them.
+
+"""
+
+
+def main() -> None:
+    chosen = sys.argv[1:]
+    sections = []
+    for name in chosen or ALL:
+        task, _, cell = name.partition(":")
+        sections.append(TASKS[task](cell or "simple_rnn"))
+    if not chosen:
+        text = INTRODUCTION.format(machine=machine()) + "\n".join(sections)
+        (HERE / "speed.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
