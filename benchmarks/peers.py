@@ -227,7 +227,7 @@ def main() -> None:
         if peer == "floor":
             return floor()
         return compiled_step(cell, int(steps), ours=peer == "rnn_keras")
-    data = imdb_data() if task == "imdb" else random_data(int(steps), 5)
+    data = imdb_data() if task == "imdb" else random_data(int(steps), 20)
     if peer == "rnn_keras":
         train_package(cell, *data)
     elif peer == "torch":

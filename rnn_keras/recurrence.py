@@ -30,8 +30,8 @@ kernels hold three blocks, for z, r and c:
     z, r = sigmoid(x W + b + h_{t-1} U + b')     p = h_{t-1} U_c + b'_c
     c    = tanh(x W_c + b_c + r*p)               h_t = z*h_{t-1} + (1-z)*c
 
-    dz = dh*(h_{t-1} - c)*z*(1-z)                dc = dh*(1-z)*(1-c*c)
-    dr = dc*p*r*(1-r)                            dp = dc*r
+    dz = dh * (h_{t-1} - c)*z*(1-z)              dc = dh * C,   C = (1-z)*(1-c*c)
+    dr = dh * C*p*r*(1-r)                        dp = dh * C*r
     dh_{t-1} = dh*z + [dz, dr, dp] U^T
 
 where dz, dr, dc stand for the gradients at the arguments of the activations. dU
@@ -41,19 +41,19 @@ takes [dz, dr, dp], dW takes [dz, dr, dc].
 for i, f, g and o, and a second state c:
 
     i, f, o = sigmoid(a_t)   g = tanh(a_t)       c_t = f*c_{t-1} + i*g
-                                                 h_t = o*tanh(c_t)
+                             y = tanh(c_t)       h_t = o*y
 
-    k  = dc + dh*o*(1 - tanh(c_t)^2)             dc_{t-1} = k*f
-    di = k*g*i*(1-i)                             df = k*c_{t-1}*f*(1-f)
-    dg = k*i*(1-g*g)                             do = dh*tanh(c_t)*o*(1-o)
+    k  = dc + dh * o*(1-y*y)                     dc_{t-1} = k*f
+    di = k * g*i*(1-i)                           df = k * c_{t-1}*f*(1-f)
+    dg = k * i*(1-g*g)                           do = dh * y*o*(1-o)
     dh_{t-1} = [di, df, dg, do] U^T
 
-**Padding.** Where the mask is False a step is no step: h_t = h_{t-1}, hence
-da_t = 0 and dh_{t-1} = dh_t.
+The loop forward saves what dh and k are multiplied by, instead of the gates.
 
-Tensors are time-major, `(timesteps, batch, features)`, as a step then reads and
-writes one contiguous block. Everything is plain TensorFlow and runs eagerly, in
-graphs, and compiled by XLA, which is where it is fast.
+**Padding.** Where the mask is False, h_t = h_{t-1}; so da_t = 0, dh_{t-1} = dh_t.
+
+Tensors are time-major, `(timesteps, batch, features)`: a step reads and writes one
+block. All is plain TensorFlow, which runs eagerly, in graphs, and fast under XLA.
 """
 
 from collections.abc import Callable, Sequence
@@ -61,7 +61,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from rnn_keras.scan import States, recur
+from rnn_keras.scan import Cell, States, cut, recur
 
 
 class Activation(NamedTuple):
@@ -80,6 +80,9 @@ ACTIVATIONS = {
     "relu": Activation(tf.nn.relu, lambda y: tf.cast(y > 0, y.dtype)),
     "linear": Activation(tf.identity, tf.ones_like),
 }
+
+# By XLA, however many read them, as they take long.
+_COMPUTED_ONCE = {"tanh", "sigmoid"}
 
 
 def simple_rnn(
@@ -112,21 +115,16 @@ def simple_rnn(
         (xw,), (h,) = inputs, states
         return (f(xw + tf.matmul(h, u) + b),), ()
 
-    def back(dstates, gates, before, after, u_transposed):
-        (dh,), (h,) = dstates, after
-        da = dh * f.slope(h)
-        return (tf.matmul(da, u_transposed),), (da,)
-
-    def weight_gradients(h, da):
-        return _product(h, da), _sum(da)
+    def back(dstates, saved, h):
+        (dh,) = dstates
+        return (tf.zeros_like(dh),), (dh * f.slope(h),)
 
     return recur(
-        (step, back, weight_gradients),
-        [_project(x, kernel)],
+        Cell(step, back, _through, _weight_gradients),
+        [[_project(part, kernel)] for part in cut(x)],
         states,
         weights,
         mask,
-        gates=0,
         gradients=[1],
         unrolled=4,
         return_sequences=return_sequences,
@@ -164,34 +162,41 @@ def gru(
         (xw_gates, xw_c), (h,) = inputs, states
         hu_gates, p = tf.split(tf.matmul(h, u) + b_recurrent, blocks, axis=1)
         b_gates, b_c = tf.split(b, blocks)
-        z, r = tf.split(gate(xw_gates + b_gates + hu_gates), 2, axis=1)
+        gates = gate(xw_gates + b_gates + hu_gates)
+        z, r = tf.split(gates, 2, axis=1)
         c = f(xw_c + b_c + r * p)
-        return (z * h + (1 - z) * c,), (z, r, c, p)
+        of_c = (1 - z) * f.slope(c)
+        of_gates = tf.concat([h - c, of_c * p], axis=1) * gate.slope(gates)
+        return (z * h + (1 - z) * c,), (of_gates, of_c, of_c * r, z)
 
-    def back(dstates, gates, before, after, u_gates, u_c):
-        (dh,), (z, r, c, p), (h,) = dstates, gates, before
-        dz = dh * (h - c) * gate.slope(z)
-        dc = dh * (1 - z) * f.slope(c)
-        dr, dp = dc * p * gate.slope(r), dc * r
-        dgates = tf.concat([dz, dr], axis=1)
-        dh = dh * z + tf.matmul(dgates, u_gates) + tf.matmul(dp, u_c)
-        return (dh,), (dgates, dc, dp)
+    def back(dstates, saved, h):
+        (dh,), (of_gates, of_c, of_p, z) = dstates, saved
+        dgates = tf.concat([dh, dh], axis=1) * of_gates
+        return (dh * z,), (dgates, dh * of_c, dh * of_p)
 
-    def weight_gradients(h, dgates, dc, dp):
+    def through(da, u_gates, u_c):
+        dgates, _, dp = da
+        return tf.matmul(dgates, u_gates) + tf.matmul(dp, u_c)
+
+    def weight_gradients(h, da):
+        dgates, dc, dp = da
         du = tf.concat([_product(h, dgates), _product(h, dp)], axis=1)
         db_gates = _sum(dgates)
         db = tf.concat([db_gates, _sum(dc)], axis=0)
         return du, db, tf.concat([db_gates, _sum(dp)], axis=0)
 
+    kernels = tf.split(kernel, blocks, axis=1)
     return recur(
-        (step, back, weight_gradients),
-        [_project(x, w) for w in tf.split(kernel, blocks, axis=1)],
+        Cell(step, back, through, weight_gradients),
+        [[_project(part, block) for block in kernels] for part in cut(x)],
         states,
         weights,
         mask,
-        gates=4,
+        saved=[2, 1, 1, 1],
         gradients=[2, 1, 1],
         blocks=blocks,
+        in_place={activation, recurrent_activation} <= _COMPUTED_ONCE,
+        unrolled=2,
         return_sequences=return_sequences,
     )
 
@@ -223,37 +228,56 @@ def lstm(
     kernel, *weights = weights
 
     def step(inputs, states, u, b):
-        (xw,), (h, c) = inputs, states
-        i, f, g, o = tf.split(xw + tf.matmul(h, u) + b, 4, axis=1)
-        i, f, g, o = gate(i), gate(f), phi(g), gate(o)
-        c = f * c + i * g
-        return (o * phi(c), c), (i, f, g, o)
-
-    def back(dstates, gates, before, after, u_transposed):
-        (dh, dc), (i, f, g, o) = dstates, gates
-        (_, c_before), (_, c) = before, after
+        (xw,), (h, c_before) = inputs, states
+        gates, slopes = _lstm_gates(xw + tf.matmul(h, u) + b, phi, gate)
+        i, f, g, o = tf.split(gates, 4, axis=1)
+        c = f * c_before + i * g
         y = phi(c)
-        k = dc + dh * o * phi.slope(y)
-        di = k * g * gate.slope(i)
-        df = k * c_before * gate.slope(f)
-        dg = k * i * phi.slope(g)
-        do = dh * y * gate.slope(o)
-        da = tf.concat([di, df, dg, do], axis=1)
-        return (tf.matmul(da, u_transposed), k * f), (da,)
+        of_a = tf.concat([g, c_before, i, y], axis=1) * slopes
+        return (o * y, c), (of_a, o * phi.slope(y), f)
 
-    def weight_gradients(h, da):
-        return _product(h, da), _sum(da)
+    def back(dstates, saved, h):
+        (dh, dc), (of_a, of_c, f) = dstates, saved
+        k = dc + dh * of_c
+        da = tf.concat([k, k, k, dh], axis=1) * of_a
+        return (tf.zeros_like(dh), k * f), (da,)
 
     return recur(
-        (step, back, weight_gradients),
-        [_project(x, kernel)],
+        Cell(step, back, _through, _weight_gradients),
+        [[_project(part, kernel)] for part in cut(x)],
         states,
         weights,
         mask,
-        gates=4,
+        saved=[4, 1, 1],
         gradients=[4],
+        in_place={activation, recurrent_activation} <= _COMPUTED_ONCE,
+        unrolled=2,
         return_sequences=return_sequences,
     )
+
+
+def _lstm_gates(
+    a: tf.Tensor, phi: Activation, gate: Activation
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The activations of the blocks i, f, g and o, and their slopes."""
+    if (phi, gate) != (ACTIVATIONS["tanh"], ACTIVATIONS["sigmoid"]):
+        functions = (gate, gate, phi, gate)
+        gates = [f(b) for f, b in zip(functions, tf.split(a, 4, axis=1), strict=True)]
+        slopes = [f.slope(y) for f, y in zip(functions, gates, strict=True)]
+        return tf.concat(gates, axis=1), tf.concat(slopes, axis=1)
+    # One function for all blocks, and so one loop: tanh(a) = 2 sigmoid(2a) - 1.
+    zero = tf.zeros_like(a[:1, : a.shape[1] // 4])
+    for_g = tf.concat([zero, zero, zero + 1, zero], axis=1)
+    gates = (1 + for_g) * tf.sigmoid((1 + for_g) * a) - for_g
+    return gates, (gates + for_g) * (1 - gates)
+
+
+def _through(da: Sequence[tf.Tensor], u_transposed: tf.Tensor) -> tf.Tensor:
+    return tf.matmul(da[0], u_transposed)
+
+
+def _weight_gradients(h: tf.Tensor, da: Sequence[tf.Tensor]) -> tuple[tf.Tensor, ...]:
+    return _product(h, da[0]), _sum(da[0])
 
 
 def _project(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

@@ -1,8 +1,20 @@
-"""The loop over time that the three recurrences share, forward and backward."""
+"""The loops over time, forward and backward, that the three recurrences share.
+
+What makes them fast when XLA compiles them for a CPU, and changes no result:
+
+- A batch of fixed shape is cut into as many parts as there are cores. Each part is a
+  chain of steps in tensors of its own, and the chains stand side by side in one body:
+  XLA runs them at the same time, as nothing of one waits for the other.
+- A step's results are written where its inputs stood, so that nothing is allocated,
+  filled with zeros, or read into the cache in vain. XLA does so only where all
+  readers of a place provably come before its writer; else it copies the whole tensor
+  at every step. Hence `in_place`, and the order within the body of the backward loop.
+"""
 
 import math
 import os
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -11,197 +23,244 @@ import tensorflow as tf
 _SMALLEST_PART = 16
 _MOST_PARTS = 4
 
+Tensors = Sequence[tf.Tensor]
 States = tuple[tf.Tensor, ...]
 
 
+class Cell(NamedTuple):
+    """A recurrence in four functions, each for one part of the batch.
+
+    Attributes:
+        step: from the inputs' products, the states and the weights at one step to
+            the new states, and what is saved for the gradient.
+        back: from the gradients of the new states, what was saved, and the new h to
+            the part of the gradients of the states before that does not go through
+            a product, and da, a list.
+        through: from da and the blocks of U^T to the part of dh that does.
+        weight_gradients: from h before every step and da at every step to the
+            gradients of the weights.
+    """
+
+    step: Callable[..., tuple[Tensors, Tensors]]
+    back: Callable[..., tuple[Tensors, Tensors]]
+    through: Callable[..., tf.Tensor]
+    weight_gradients: Callable[..., Tensors]
+
+
+def cut(tensor: tf.Tensor) -> list[tf.Tensor]:
+    """The parts, along axis 1, of a tensor `(timesteps, batch, ...)`."""
+    fixed = None not in tensor.shape[:2] and not tf.executing_eagerly()
+    return tf.split(tensor, _num_parts(tensor.shape[1]) if fixed else 1, axis=1)
+
+
 def recur(
-    cell: tuple[Callable, Callable, Callable],
-    inputs: list[tf.Tensor],
+    cell: Cell,
+    inputs: list[list[tf.Tensor]],
     states: States,
-    weights: list[tf.Tensor],
+    weights: Tensors,
     mask: tf.Tensor | None,
     *,
-    gates: int,
-    gradients: list[int],
-    blocks: list[int] | None = None,
-    unrolled: int = 2,
+    saved: Sequence[int] = (),
+    gradients: Sequence[int],
+    blocks: Sequence[int] | None = None,
+    in_place: bool = False,
+    unrolled: int,
     return_sequences: bool,
 ) -> tuple[tf.Tensor | None, States]:
-    """What the cells share: padding, what is saved, and the loss's own gradient.
+    """Run a cell over time, with its gradient.
 
     Args:
-        cell: the step forward, the step backward, and the gradients of the weights.
-        inputs: what the inputs' product gives, `(timesteps, batch, ...)`.
-        states: before the first step.
-        weights: of the steps: the recurrent kernel and the biases.
-        mask: or `None`.
-        gates: number of tensors of `units` features that the step forward leaves
-            for the step backward.
-        gradients: features, in units, of those that the step backward leaves, the
-            ones of `inputs` first.
-        blocks: columns of the recurrent kernel that the step backward takes apart.
-        unrolled: see `_scan`.
+        cell: the recurrence.
+        inputs: of each part what the inputs' products give, `(timesteps, rows, ...)`.
+        states: before the first step, `(batch, units)`.
+        weights: of the steps: the recurrent kernel U, then biases.
+        mask: booleans `(timesteps, batch, 1)`, `True` for a real step, or `None`.
+        saved: features, in units, of what `cell.step` saves. Of these the first are
+            as those of `gradients`, whose place they give to them.
+        gradients: features, in units, of the da, those of `inputs` first.
+        blocks: columns of U that `cell.through` takes apart.
+        in_place: whether what is saved takes the place of `inputs`, which it must
+            begin with the widths of. For cells whose activations XLA computes once,
+            and not again for every reader: tanh and sigmoid, not relu.
+        unrolled: steps in the body of a compiled loop, where they divide the number
+            of steps. More wait less often for each other, and take longer to compile.
         return_sequences: whether the states h of all steps are asked for.
-    """
-    step, back, weight_gradients = cell
-    masks = [] if mask is None else [mask]
-    units = states[0].shape[-1]
-    num_inputs, num_states = len(inputs), len(states)
 
+    Returns:
+        h after each step, `(timesteps, batch, units)`, or `None`; and the last states.
+    """
+    parts, num_inputs, num_states = len(inputs), len(inputs[0]), len(states)
+    units = states[0].shape[-1]
+    steps = inputs[0][0].shape[0]
+    fixed = steps is not None and not tf.executing_eagerly()
+    unrolled = math.gcd(steps, unrolled) if fixed else 1
+
+    def of_parts(tensors, axis):
+        """Of each part its share of every tensor."""
+        shares = [tf.split(tensor, parts, axis=axis) for tensor in tensors]
+        return [[share[p] for share in shares] for p in range(parts)]
+
+    masks = of_parts([] if mask is None else [mask], 1)
+
+    # A function of tensors in a row, of which TensorFlow asks the gradients.
     @tf.custom_gradient
     def loops(*tensors):
-        inputs, rest = tensors[:num_inputs], tensors[num_inputs:]
+        first, rest = tensors[: parts * num_inputs], tensors[parts * num_inputs :]
+        inputs = [first[p * num_inputs :][:num_inputs] for p in range(parts)]
         states, weights = rest[:num_states], rest[num_states:]
+        total = tf.shape(inputs[0][0])[0] if steps is None else steps
 
-        def forward(states, now):
-            new, saved = step(now[:num_inputs], states, *weights)
-            new = [
-                _where(now[num_inputs:], *pair)
-                for pair in zip(new, states, strict=True)
+        def arrays(p, widths, over):
+            """For the results of each step of a part, over tensors or new."""
+            new = [None] * (len(widths) - len(over))
+            like = inputs[p][0]
+            return [
+                _array(total, like, units * width, tensor)
+                for width, tensor in zip(widths, [*over, *new], strict=True)
             ]
-            return new, (*saved, *states)
 
-        last, saved = _scan(
+        def forward(t, states, kept):
+            states, kept = list(states), list(kept)
+            for _ in range(unrolled):
+                for p in range(parts):
+                    source = kept[p][:num_inputs] if in_place else inputs[p]
+                    real, before = _at(t, masks[p]), states[p]
+                    new, save = cell.step(_at(t, source), before, *weights)
+                    states[p] = [
+                        _where(real, *pair) for pair in zip(new, before, strict=True)
+                    ]
+                    kept[p] = _write(t, kept[p], [*save, before[0]])
+                t += 1
+            return t, states, kept
+
+        _, last, kept = tf.while_loop(
+            lambda t, *_: t < total,
             forward,
-            states,
-            [*inputs, *masks],
-            [units] * (gates + num_states),
-            unrolled=unrolled,
+            (
+                0,
+                of_parts(states, 0),
+                [
+                    arrays(p, [*saved, 1], inputs[p] if in_place else ())
+                    for p in range(parts)
+                ],
+            ),
+            maximum_iterations=total // unrolled,
         )
-        h_before = saved[gates]
+        kept = [[array.stack() for array in of_part] for of_part in kept]
+        h_before = [of_part.pop() for of_part in kept]
 
         def gradient(*dlast):
             # The loss may depend on every h_t, besides the last.
-            dh_each = [dlast[0]] if return_sequences else []
-            # Once, not at every step; nor is the transposed kernel cut there.
+            dh_each = of_parts([dlast[0]] if return_sequences else [], 1)
+            # Once, not at every step.
             u = tf.split(weights[0], blocks or [weights[0].shape[1]], axis=1)
             u_transposed = [tf.transpose(block) for block in u]
+            # Read in one body, the places of da must not be written again in it.
+            again = 1 if saved else unrolled
 
-            def backward(carried, now):
-                dstates, after = list(carried[:num_states]), carried[num_states:]
-                saved, now = now[: gates + num_states], now[gates + num_states :]
-                if dh_each:
-                    dstates[0] += now[0]
-                real = now[len(dh_each) :]
-                before = saved[gates:]
-                zeros = [tf.zeros_like(d) for d in dstates]
-                at_step = [
-                    _where(real, *pair) for pair in zip(dstates, zeros, strict=True)
+            def local(t, p, dstates, h, places):
+                """da_t, what passes by the product, and h_{t-1}."""
+                save = []
+                if saved:
+                    save = _at(t, [*places, *kept[p][len(gradients) :]])
+                at_step = [*_at(t, dh_each[p]), *dstates]
+                if dh_each[p]:
+                    at_step = [at_step[0] + at_step[1], *at_step[2:]]
+                real = _at(t, masks[p])
+                zeros = [tf.zeros_like(d) for d in at_step]
+                at_real = [
+                    _where(real, *pair) for pair in zip(at_step, zeros, strict=True)
                 ]
-                new, da = back(at_step, saved[:gates], before, after, *u_transposed)
+                passed, da = cell.back(at_real, save, h)
                 if real:
-                    passed = [
-                        _where(real, *pair) for pair in zip(zeros, dstates, strict=True)
+                    by = [
+                        _where(real, *pair) for pair in zip(zeros, at_step, strict=True)
                     ]
-                    new = [n + p for n, p in zip(new, passed, strict=True)]
-                return (*new, *before), da
+                    passed = [a + b for a, b in zip(passed, by, strict=True)]
+                return list(passed), list(da), h_before[p][t]
 
-            carried, da = _scan(
+            def backward(t, passed, da, h, places, dstates):
+                passed, da, h, places = map(list, (passed, da, h, places))
+                dstates = list(dstates)
+                for _ in range(again):
+                    for p in range(parts):
+                        # What the step after has left is written first: all that
+                        # is read from its place below is read after.
+                        places[p] = _write(t + 1, places[p], da[p])
+                        dh = passed[p][0] + cell.through(da[p], *u_transposed)
+                        dstates[p] = [dh, *passed[p][1:]]
+                        # At the end, t = -1, this is in vain.
+                        passed[p], da[p], h[p] = local(
+                            tf.maximum(t, 0), p, dstates[p], h[p], places[p]
+                        )
+                    t -= 1
+                return t, passed, da, h, places, dstates
+
+            places = [
+                arrays(p, gradients, (kept[p] or inputs[p])[: len(gradients)])
+                for p in range(parts)
+            ]
+            dstates = of_parts(dlast[-num_states:], 0)
+            starts = [
+                local(total - 1, p, dstates[p], last[p][0], places[p])
+                for p in range(parts)
+            ]
+            passed, da, h = (list(start) for start in zip(*starts, strict=True))
+            *_, places, dstates = tf.while_loop(
+                lambda t, *_: t >= -1,
                 backward,
-                [*dlast[-num_states:], *last],
-                [*saved, *dh_each, *masks],
-                [units * g for g in gradients],
-                unrolled=unrolled,
-                reverse=True,
-                over=inputs,
+                (total - 2, passed, da, h, places, dstates),
+                maximum_iterations=total // again,
             )
-            dweights = weight_gradients(h_before, *da)
-            return (*da[:num_inputs], *carried[:num_states], *dweights)
+            da = [[array.stack() for array in of_part] for of_part in places]
+            dweights = [
+                cell.weight_gradients(*pair) for pair in zip(h_before, da, strict=True)
+            ]
+            return (
+                *[d for of_part in da for d in of_part[:num_inputs]],
+                *[tf.concat(d, axis=0) for d in zip(*dstates, strict=True)],
+                *[tf.add_n(d) for d in zip(*dweights, strict=True)],
+            )
 
+        joined = [tf.concat(s, axis=0) for s in zip(*last, strict=True)]
         if return_sequences:
-            each = tf.concat([h_before[1:], last[0][tf.newaxis]], axis=0)
-            return (each, *last), gradient
-        return tuple(last), gradient
+            before = tf.concat(h_before, axis=1)
+            each = tf.concat([before[1:], joined[0][tf.newaxis]], axis=0)
+            return (each, *joined), gradient
+        return tuple(joined), gradient
 
-    outputs = loops(*inputs, *states, *weights)
+    flat = [tensor for of_part in inputs for tensor in of_part]
+    outputs = loops(*flat, *states, *weights)
     if return_sequences:
         return outputs[0], tuple(outputs[1:])
     return None, tuple(outputs) if isinstance(outputs, list | tuple) else (outputs,)
 
 
-def _scan(
-    step: Callable,
-    state: Sequence[tf.Tensor],
-    read: Sequence[tf.Tensor],
-    widths: Sequence[int],
-    *,
-    unrolled: int,
-    reverse: bool = False,
-    over: Sequence[tf.Tensor] = (),
-) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-    """Loop over time: `step(state, now)` gives the next state and what to keep.
-
-    A batch of fixed shape is cut into as many parts as there are cores, whose steps
-    stand side by side in the loop's body: XLA runs them at the same time. Several
-    steps stand in one body, so that the parts wait for each other less often.
-
-    Args:
-        step: gets the state and the slices of `read` at one time, each of a part of
-            the batch.
-        state: tensors `(batch, units)`.
-        read: tensors `(timesteps, batch, ...)`.
-        widths: features of the tensors that `step` keeps.
-        unrolled: steps in the body of a compiled loop; fewer where they do not divide
-            the number of steps. More take longer to compile.
-        reverse: from the last step to the first.
-        over: tensors no longer needed, of the shapes of the first kept ones, into
-            whose memory XLA writes these; a new tensor it would fill with zeros
-            first.
-
-    Returns:
-        The state after the last step taken, and the kept tensors
-        `(timesteps, batch, width)`.
-    """
-    steps, batch = read[0].shape[:2]
-    fixed = None not in (steps, batch) and not tf.executing_eagerly()
-    parts = _num_parts(batch) if fixed else 1
-    unrolled = math.gcd(steps, unrolled) if fixed else 1
-    if steps is None:
-        steps = tf.shape(read[0])[0]
-
-    def cut(tensor):
-        # Part p of time t is row t * parts + p: another view, not a copy.
-        if parts == 1:
-            return tensor
-        return tf.reshape(tensor, (-1, batch // parts, *tensor.shape[2:]))
-
-    read = [cut(tensor) for tensor in read]
-    states = [tuple(s) for s in zip(*[tf.split(s, parts) for s in state], strict=True)]
-    rows = states[0][0].shape[0]
-    kept = [
-        tf.TensorArray(state[0].dtype, steps * parts, element_shape=(rows, width))
-        for width in widths
-    ]
-    if fixed:
-        kept[: len(over)] = [
-            array.unstack(cut(tensor))
-            for array, tensor in zip(kept, over, strict=False)
-        ]
-
-    def body(done, states, kept):
-        states = list(states)
-        for ahead in range(unrolled):
-            t = steps - 1 - done - ahead if reverse else done + ahead
-            for part in range(parts):
-                row = t * parts + part
-                new, keep = step(states[part], [tensor[row] for tensor in read])
-                states[part] = tuple(new)
-                kept = [k.write(row, v) for k, v in zip(kept, keep, strict=True)]
-        return done + unrolled, states, kept
-
-    _, states, kept = tf.while_loop(
-        lambda done, *_: done < steps,
-        body,
-        (0, states, kept),
-        maximum_iterations=steps // unrolled,
+def _array(
+    steps: int | tf.Tensor, like: tf.Tensor, width: int, over: tf.Tensor | None
+) -> tf.TensorArray:
+    array = tf.TensorArray(
+        like.dtype,
+        steps,
+        element_shape=(like.shape[1], width),
+        clear_after_read=False,
     )
-    state = [tf.concat(s, axis=0) for s in zip(*states, strict=True)]
-    shape = tf.shape(state[0])[0] if batch is None else batch
-    kept = [
-        tf.reshape(k.stack(), (steps, shape, width))
-        for k, width in zip(kept, widths, strict=True)
+    return array if over is None else array.unstack(over)
+
+
+def _at(t: tf.Tensor, tensors: Sequence[tf.Tensor | tf.TensorArray]) -> list:
+    return [
+        tensor.read(t) if isinstance(tensor, tf.TensorArray) else tensor[t]
+        for tensor in tensors
     ]
-    return state, kept
+
+
+def _write(t: tf.Tensor, arrays: list[tf.TensorArray], values: Tensors) -> list:
+    return [a.write(t, value) for a, value in zip(arrays, values, strict=True)]
+
+
+def _where(real: Tensors, then: tf.Tensor, otherwise: tf.Tensor) -> tf.Tensor:
+    return tf.where(real[0], then, otherwise) if real else then
 
 
 def _num_parts(batch: int) -> int:
@@ -221,7 +280,3 @@ def _num_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _where(real: Sequence[tf.Tensor], then: tf.Tensor, otherwise: tf.Tensor):
-    return tf.where(real[0], then, otherwise) if real else then
