@@ -196,7 +196,6 @@ def gru(
         gradients=[2, 1, 1],
         blocks=blocks,
         in_place={activation, recurrent_activation} <= _COMPUTED_ONCE,
-        unrolled=2,
         return_sequences=return_sequences,
     )
 

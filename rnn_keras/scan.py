@@ -64,7 +64,7 @@ def recur(
     gradients: Sequence[int],
     blocks: Sequence[int] | None = None,
     in_place: bool = False,
-    unrolled: int,
+    unrolled: int = 1,
     return_sequences: bool,
 ) -> tuple[tf.Tensor | None, States]:
     """Run a cell over time, with its gradient.
