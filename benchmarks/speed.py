@@ -1,12 +1,13 @@
 """How fast: this package beside stock Keras and PyTorch, on this machine.
 
-    make bench           all of it, about half an hour; writes benchmarks/speed.md
+    make bench           all of it, some twenty minutes; writes benchmarks/speed.md
     .venv/bin/python benchmarks/speed.py train:gru imdb     some of it, printed
 
-Every peer is a process of its own (`peers.py`), and the peers run in turn, one
-round each and another one first each time, so that what else the machine does meets
-them all. A figure is the median over rounds of the ratio, of a peer's time to the
-package's in the same round.
+A peer and the package are a process each (`peers.py`) and run in turn, one round each
+and another one first each time, so that what else the machine does meets both. A
+figure is the median over rounds of the ratio, of the peer's time to the package's in
+the same round, with the least and the most of them: on two cores a peer's threads may
+get in each other's way for a while. Three processes or more at a time made that worse.
 """
 
 import datetime
@@ -78,38 +79,41 @@ def side_by_side(
         task: of `peers.py`.
         cell: the recurrent layer.
         steps: time steps.
-        peers: beside the package.
+        peers: to be run beside the package, one after another.
         rounds: how many.
         per: what a round's time is divided by.
     """
-    workers = {name: Peer(task, name, cell, steps) for name in ("rnn_keras", *peers)}
-    for worker in workers.values():
-        worker.answer()  # "ready"
-    times = {name: [] for name in workers}
-    names = list(workers)
-    for i in range(rounds):
-        first = i % len(names)
-        for name in names[first:] + names[:first]:
-            times[name].append(workers[name].round() / per)
-    rows = []
-    for name, worker in workers.items():
-        ratios = [a / b for a, b in zip(times[name], times["rnn_keras"], strict=True)]
+    rows, own = [], []
+    for name in peers:
+        pair = [Peer(task, each, cell, steps) for each in ("rnn_keras", name)]
+        for worker in pair:
+            worker.answer()  # "ready"
+        times = []
+        for i in range(rounds):
+            order = (0, 1) if i % 2 else (1, 0)
+            taken = {k: pair[k].round() / per for k in order}
+            times.append((taken[0], taken[1]))
+        own += [ours for ours, _ in times]
+        ratios = sorted(theirs / ours for ours, theirs in times)
+        our_memory, memory = (worker.close() for worker in pair)
         rows.append(
             [
-                PEERS.get(name, "**rnn_keras**"),
-                f"{statistics.median(times[name]) * 1e3:.1f}",
+                PEERS[name],
+                f"{statistics.median(theirs for _, theirs in times) * 1e3:.1f}",
                 f"{statistics.median(ratios):.2f}",
-                f"{worker.close()}",
+                f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
+                f"{memory}",
             ]
         )
-    return rows
+    first = ["**rnn_keras**", f"{statistics.median(own) * 1e3:.1f}", "1", ""]
+    return [[*first, f"{our_memory}"], *rows]
 
 
 def train(cell: str) -> str:
-    rows = side_by_side("train", cell, 200, TRAIN_PEERS, rounds=9, per=20)
+    rows = side_by_side("train", cell, 200, TRAIN_PEERS, rounds=7, per=20)
     return section(
         f"Training, {cell}, each in its own way",
-        ["", "ms a step", "times as long", "peak MB"],
+        ["", "ms a step", "times as long", "from round to round", "peak MB"],
         rows,
     )
 
@@ -119,7 +123,7 @@ def step(cell: str) -> str:
     rows = side_by_side("step", cell, 200, peers, rounds=15, per=5)
     return section(
         f"The compiled step alone, {cell}",
-        ["", "ms a step", "times as long", "peak MB"],
+        ["", "ms a step", "times as long", "from round to round", "peak MB"],
         rows,
     )
 
@@ -128,7 +132,7 @@ def imdb(cell: str) -> str:
     rows = side_by_side("imdb", cell, 400, ("keras", "torch"), rounds=5, per=50)
     return section(
         f"An epoch on IMDB's lengths, {cell}",
-        ["", "ms a batch", "times as long", "peak MB"],
+        ["", "ms a batch", "times as long", "from round to round", "peak MB"],
         rows,
     )
 
@@ -138,7 +142,7 @@ def lengths(cell: str) -> str:
     for steps in (100, 200, 400, 800, 1600):
         ours, keras = side_by_side("step", cell, steps, ("keras",), 5, 5)
         each = float(ours[1]) * 1e3 / steps
-        rows.append([f"{steps}", ours[1], f"{each:.0f}", ours[3], keras[3]])
+        rows.append([f"{steps}", ours[1], f"{each:.0f}", ours[-1], keras[-1]])
     return section(
         f"Longer sequences, {cell}, the compiled step",
         ["time steps", "ms a step", "us a time step", "peak MB", "stock Keras's"],
@@ -220,9 +224,10 @@ INTRODUCTION = """# Speed
 Written by `make bench`. {machine}
 
 Embedding 10,000 x 64, one recurrent layer of 128 units, Dense 2, batches of 64,
-200 time steps, Adam, unless said otherwise. Every peer is a process of its own, all
-take turns, and "times as long" is the median over rounds of the ratio to the
-package's time in the same round: above 1, the package is faster. "In its own way"
+200 time steps, Adam, unless said otherwise. Each peer and the
+package are a process of their own and take turns, and "times as long" is the median
+over rounds of the ratio to the package's time in the same round: above 1, the package
+is faster. "In its own way"
 is `rnn_keras.training.train`, `keras.Model.fit` on arrays, and a plain PyTorch loop.
 Compiling is left out for all of them.
 
