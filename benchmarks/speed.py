@@ -73,7 +73,7 @@ class Peer:
 def side_by_side(
     task: str, cell: str, steps: int, peers: tuple[str, ...], rounds: int, per: int
 ) -> list[list[str]]:
-    """Rows: peer, its median time in ms, the ratio to the package, memory.
+    """Rows: peer, its median time in ms, the ratio to the package, its spread, memory.
 
     Args:
         task: of `peers.py`.
@@ -109,11 +109,16 @@ def side_by_side(
     return [[*first, f"{our_memory}"], *rows]
 
 
+def beside(unit: str) -> list[str]:
+    """The heads of the columns of `side_by_side`."""
+    return ["", f"ms a {unit}", "times as long", "from round to round", "peak MB"]
+
+
 def train(cell: str) -> str:
     rows = side_by_side("train", cell, 200, TRAIN_PEERS, rounds=7, per=20)
     return section(
         f"Training, {cell}, each in its own way",
-        ["", "ms a step", "times as long", "from round to round", "peak MB"],
+        beside("step"),
         rows,
     )
 
@@ -123,7 +128,7 @@ def step(cell: str) -> str:
     rows = side_by_side("step", cell, 200, peers, rounds=15, per=5)
     return section(
         f"The compiled step alone, {cell}",
-        ["", "ms a step", "times as long", "from round to round", "peak MB"],
+        beside("step"),
         rows,
     )
 
@@ -132,7 +137,7 @@ def imdb(cell: str) -> str:
     rows = side_by_side("imdb", cell, 400, ("keras", "torch"), rounds=5, per=50)
     return section(
         f"An epoch on IMDB's lengths, {cell}",
-        ["", "ms a batch", "times as long", "from round to round", "peak MB"],
+        beside("batch"),
         rows,
     )
 
@@ -224,11 +229,10 @@ INTRODUCTION = """# Speed
 Written by `make bench`. {machine}
 
 Embedding 10,000 x 64, one recurrent layer of 128 units, Dense 2, batches of 64,
-200 time steps, Adam, unless said otherwise. Each peer and the
-package are a process of their own and take turns, and "times as long" is the median
-over rounds of the ratio to the package's time in the same round: above 1, the package
-is faster. "In its own way"
-is `rnn_keras.training.train`, `keras.Model.fit` on arrays, and a plain PyTorch loop.
+200 time steps, Adam, unless said otherwise. A peer and the package are a process each
+and take turns; "times as long" is the median over rounds of the ratio to the package's
+time in the same round: above 1, the package is faster. "In its own way" is
+`rnn_keras.training.train`, `keras.Model.fit` on arrays, and a plain PyTorch loop.
 Compiling is left out for all of them.
 
 """

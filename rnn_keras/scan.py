@@ -163,9 +163,9 @@ def recur(
                 save = []
                 if saved:
                     save = _at(t, [*places, *kept[p][len(gradients) :]])
-                at_step = [*_at(t, dh_each[p]), *dstates]
+                at_step = list(dstates)
                 if dh_each[p]:
-                    at_step = [at_step[0] + at_step[1], *at_step[2:]]
+                    at_step[0] += dh_each[p][0][t]
                 real = _at(t, masks[p])
                 zeros = [tf.zeros_like(d) for d in at_step]
                 at_real = [
