@@ -1,6 +1,6 @@
 """How fast: this package beside stock Keras and PyTorch, on this machine.
 
-    make bench           all of it, some twenty minutes; writes benchmarks/speed.md
+    make bench           all of it, half an hour; writes benchmarks/speed.md
     .venv/bin/python benchmarks/speed.py train:gru imdb     some of it, printed
 
 A peer and the package are a process each (`peers.py`) and run in turn, one round each
@@ -115,7 +115,7 @@ def beside(unit: str) -> list[str]:
 
 
 def train(cell: str) -> str:
-    rows = side_by_side("train", cell, 200, TRAIN_PEERS, rounds=7, per=20)
+    rows = side_by_side("train", cell, 200, TRAIN_PEERS, rounds=13, per=20)
     return section(
         f"Training, {cell}, each in its own way",
         beside("step"),
@@ -134,7 +134,7 @@ def step(cell: str) -> str:
 
 
 def imdb(cell: str) -> str:
-    rows = side_by_side("imdb", cell, 400, ("keras", "torch"), rounds=5, per=50)
+    rows = side_by_side("imdb", cell, 400, ("keras", "torch"), rounds=7, per=50)
     return section(
         f"An epoch on IMDB's lengths, {cell}",
         beside("batch"),
