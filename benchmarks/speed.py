@@ -247,8 +247,8 @@ def parse(name: str) -> tuple[str, str]:
     cell = cell or CELLS[0]
     if task not in TASKS or cell not in CELLS:
         raise InputError(
-            f"{name!r} is no measurement; expected one of {', '.join(TASKS)}, "
-            f"then a colon and one of {', '.join(CELLS)}, or nothing for all"
+            f"{name!r} is no measurement; expected TASK or TASK:CELL, with a task of "
+            f"{', '.join(TASKS)} and a cell of {', '.join(CELLS)}"
         )
     return task, cell
 
