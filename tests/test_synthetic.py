@@ -1,0 +1,234 @@
+"""The generated tasks against their descriptions, and their best loss against others.
+
+The best loss of a stream comes from a forward algorithm. Here it is compared with what
+can be worked out by hand, and with counting: how often each symbol followed each past.
+"""
+
+from collections import Counter, defaultdict
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from rnn_keras.streams import LEXICON, SYLLABLES, TEMPLATES, WORD_CLASSES
+from rnn_keras.synthetic import (
+    adding_problem,
+    copying,
+    elman_letters,
+    elman_sentences,
+    elman_words,
+    embedded_reber,
+    temporal_order,
+    temporal_xor,
+)
+
+STREAMS = [temporal_xor, elman_letters, elman_words, elman_sentences]
+LN2 = np.log(2)
+
+
+def spelled(task, ids):
+    return [task.symbols[i] for i in ids]
+
+
+@pytest.mark.parametrize("make", STREAMS)
+def test_targets_are_the_inputs_one_step_later(make):
+    task = make(60)
+    assert task.inputs.shape == task.targets.shape == task.best.shape
+    assert task.starts.shape == task.targets.shape
+    np.testing.assert_array_equal(task.inputs[1:], task.targets[:-1])
+
+
+@pytest.mark.parametrize("make", [*STREAMS, adding_problem, temporal_order, copying])
+def test_a_seed_fixes_everything(make):
+    first, again, other = make(50, seed=1), make(50, seed=1), make(50, seed=2)
+    np.testing.assert_array_equal(first.inputs, again.inputs)
+    np.testing.assert_array_equal(first.targets, again.targets)
+    assert not np.array_equal(first.targets[:20], other.targets[:20])
+
+
+def test_every_third_bit_is_the_exclusive_or_of_the_two_before():
+    task = temporal_xor(3000)
+    bits = np.concatenate([task.inputs[:1], task.targets]).reshape(-1, 3)
+    np.testing.assert_array_equal(bits[:, 0] ^ bits[:, 1], bits[:, 2])
+    assert np.unique(bits[:, :2], axis=0).shape == (4, 2)
+
+
+def test_of_three_bits_two_cost_ln_2_and_the_third_nothing():
+    best = temporal_xor(3000).best  # of bit 1 on, as bit 0 is not a target
+    np.testing.assert_allclose(best[1::3], 0, atol=1e-12)
+    np.testing.assert_allclose(np.delete(best, np.s_[1::3]), LN2)
+    assert temporal_xor(30_001).best_loss == pytest.approx(2 / 3 * LN2, rel=1e-3)
+
+
+def test_a_stream_may_end_within_a_triple():
+    assert len(temporal_xor(100).inputs) == 99
+
+
+def test_letters_are_syllables_and_only_consonants_cost_something():
+    task = elman_letters(200)
+    text = "".join(spelled(task, [task.inputs[0], *task.targets]))
+    for syllable in SYLLABLES:
+        text = text.replace(syllable, " ")
+    assert text == " " * 200
+    consonant = np.isin(spelled(task, task.targets), list("bdg"))
+    np.testing.assert_array_equal(consonant, task.starts)
+    np.testing.assert_allclose(task.best[consonant], np.log(3))
+    np.testing.assert_allclose(task.best[~consonant], 0, atol=1e-12)
+
+
+def test_words_are_those_of_the_lexicon_four_to_nine_a_sentence():
+    task = elman_words(200)
+    letters = spelled(task, task.targets)
+    begins = [*np.flatnonzero(task.starts), len(letters)]
+    words = ["".join(letters[a:b]) for a, b in pairwise(begins)]
+    assert set(words) == set(LEXICON)
+    assert 4 * 200 <= len(words) + 1 <= 9 * 200
+
+
+def test_the_best_loss_of_words_is_that_of_the_words_themselves():
+    """Who reads on to the end of a word knows it: ln 15 nats a word at most.
+
+    Fewer, where letters can be read as words in two ways ("a" and "ago" cannot, but
+    "they" and "the", "y..." could): here never, so that it is ln 15 exactly.
+    """
+    task = elman_words(2000)
+    nats_a_word = task.best.sum() / task.starts.sum()
+    assert nats_a_word == pytest.approx(np.log(15), rel=2e-3)
+
+
+def test_sentences_follow_the_templates():
+    task = elman_sentences(500)
+    words = spelled(task, [task.inputs[0], *task.targets])
+    begins = [0, *np.flatnonzero(task.starts) + 1, len(words)]
+    fits = set()
+    for a, b in pairwise(begins):
+        sentence = words[a:b]
+        matching = [
+            t
+            for t in TEMPLATES
+            if len(t) == len(sentence)
+            and all(w in WORD_CLASSES[c] for w, c in zip(sentence, t, strict=True))
+        ]
+        assert matching, sentence
+        fits |= set(matching)
+    assert fits == set(TEMPLATES)
+    assert len(task.symbols) == 1 + 29
+
+
+def test_templates_are_equally_likely():
+    task = elman_sentences(20_000)
+    sentences = task.starts.sum() + 1
+    # What only one template holds: a verb without an object after a human.
+    thinking = np.isin(spelled(task, task.targets), WORD_CLASSES["VERB-INTRAN"]).sum()
+    assert thinking / sentences == pytest.approx(1 / 16, abs=0.006)
+
+
+def test_no_predictor_from_counts_is_better_than_the_best():
+    """Counts of the last three words, on the same words: near it and not below."""
+    task = elman_sentences(60_000)
+    seen = defaultdict(Counter)
+    pasts = list(zip(task.inputs[:-2], task.inputs[1:-1], task.inputs[2:], strict=True))
+    for past, target in zip(pasts, task.targets[2:], strict=True):
+        seen[past][target] += 1
+    cost = [
+        -np.log(seen[past][target] / seen[past].total())
+        for past, target in zip(pasts, task.targets[2:], strict=True)
+    ]
+    # Counted on these very words it may be lower by some 29 parameters a past.
+    slack = len(seen) * 28 / 2 / len(cost)
+    assert task.best_loss - slack < np.mean(cost) < task.best_loss + 0.02
+
+
+def test_adding_is_the_sum_of_the_marked():
+    task = adding_problem(500, length=40)
+    numbers, marks = task.inputs[..., 0], task.inputs[..., 1]
+    assert task.inputs.shape == (500, 40, 2)
+    assert ((marks == 1).sum(axis=1) == 2).all()
+    assert not (marks[:, 20:] == 1).any()
+    assert (marks[:, -1] == -1).all()
+    total = np.where(marks == 1, numbers, 0).sum(axis=1)
+    np.testing.assert_allclose(task.targets[:, 0], 0.5 + total / 4, atol=1e-6)
+    assert np.abs(numbers).max() <= 1
+
+
+def test_a_constant_adds_with_the_documented_error():
+    targets = adding_problem(50_000, length=1000).targets
+    assert 0.038 < np.mean((targets - 0.5) ** 2) < 1 / 24
+
+
+@pytest.mark.parametrize("length", [5, 10, 30, 100])
+def test_temporal_order_names_what_came_first_and_second(length):
+    task = temporal_order(300, length=length)
+    texts = ["".join(spelled(task, row)) for row in task.inputs]
+    for text, target in zip(texts, task.targets, strict=True):
+        assert text[0] + text[-1] == "EB"
+        assert set(text[1:-1]) <= set("abcdXY")
+        found = [letter for letter in text if letter in "XY"]
+        assert "".join(found) == ("XX", "XY", "YX", "YY")[target]
+    assert task.inputs.shape == (300, length)
+    assert set(task.targets) == {0, 1, 2, 3}
+
+
+def test_the_second_of_temporal_order_is_in_the_second_half():
+    task = temporal_order(300, length=100)
+    rows, places = np.nonzero(np.isin(task.inputs, [5, 6]))
+    first, second = places.reshape(300, 2).T
+    assert first.min() >= 10
+    assert first.max() < 20
+    assert second.min() >= 50
+    assert second.max() < 60
+    assert (np.bincount(rows) == 2).all()
+
+
+def test_the_last_but_one_letter_of_embedded_reber_repeats_the_second():
+    task = embedded_reber(200)
+    for row, target in zip(task.inputs, task.targets, strict=True):
+        text = "".join(spelled(task, [row[0], *target]))
+        assert text[0] + text[-1] == text[2] + text[-3] == "BE"
+        assert text[1] == text[-2]
+        assert text[1] in "TP"
+
+
+def test_of_embedded_reber_only_choices_cost_something():
+    """From a node of Reber's graph go two ways: the best loss is ln 2 each."""
+    task = embedded_reber(3000)
+    seen = defaultdict(Counter)
+    for row, target, best in zip(task.inputs, task.targets, task.best, strict=True):
+        text = "".join(spelled(task, row))
+        for t, letter in enumerate(spelled(task, target)):
+            if letter:  # the outer letter and what was read before give the node
+                seen[text[1:2] * (t > 0), text[: t + 1]][letter, best[t]] += 1
+    many = {past: count for past, count in seen.items() if count.total() >= 200}
+    assert len(many) > 10
+    for count in many.values():
+        shares = np.array(list(count.values())) / count.total()
+        (best,) = {best for _, best in count}
+        assert -(shares * np.log(shares)).sum() == pytest.approx(best, abs=0.03)
+    real = task.targets > 0
+    assert task.best_loss == pytest.approx(task.best[real].mean())
+
+
+def test_copying_repeats_after_the_mark():
+    task = copying(30, delay=7, num_symbols=4)
+    for row, target in zip(task.inputs, task.targets, strict=True):
+        text, wanted = "".join(spelled(task, row)), "".join(spelled(task, target))
+        assert text[4:] == "______:____"
+        assert wanted == "_" * 11 + text[:4]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: temporal_xor(1), "`num_bits` must be at least 2. Received: 1"),
+        (lambda: elman_letters(0), "`num_consonants` must be at least 1"),
+        (lambda: elman_words(0), "`num_sentences` must be at least 1"),
+        (lambda: elman_sentences(0), "`num_sentences` must be at least 1"),
+        (lambda: adding_problem(1, length=3), "`length` must be at least 4"),
+        (lambda: temporal_order(0), "`num_sequences` must be at least 1"),
+        (lambda: embedded_reber(0), "`num_strings` must be at least 1"),
+        (lambda: copying(1, delay=0), "`delay` must be at least 1. Received: 0"),
+    ],
+)
+def test_a_size_too_small_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
