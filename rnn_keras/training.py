@@ -188,6 +188,25 @@ def train(
             optimizer.learning_rate = first_rate
 
 
+def restart(network: keras.Model, seed: int) -> None:
+    """Draw new initial weights and forget what the optimizer has gathered.
+
+    As if the network had been built and compiled again after `set_random_seed(seed)`,
+    but what XLA has compiled is kept: of many short runs over seeds, only the first
+    waits for it.
+
+    Args:
+        network: with an optimizer, as `compile` sets it.
+        seed: of the weights, and of all else that is drawn from now on.
+    """
+    keras.utils.set_random_seed(seed)
+    network.set_weights(keras.models.clone_model(network).get_weights())
+    rate = getattr(network.optimizer, "_learning_rate", None)
+    for variable in network.optimizer.variables:
+        if variable is not rate:
+            variable.assign(keras.ops.zeros_like(variable))
+
+
 def _lengths_to_compile(
     network: keras.Model, ids: np.ndarray, epochs: int, batch_size: int
 ) -> int:

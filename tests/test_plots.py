@@ -1,9 +1,21 @@
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from scipy.cluster.hierarchy import linkage
 
-from rnn_keras.plots import plot_confusion, plot_curves
+from rnn_keras.plots import (
+    plot_by_length,
+    plot_confusion,
+    plot_curves,
+    plot_dendrogram,
+    plot_errors,
+    plot_losses,
+    plot_norms,
+    plot_states,
+)
+from rnn_keras.schematics import draw_unrolled
 
 mpl.use("Agg")
 
@@ -78,3 +90,88 @@ def test_the_names_of_a_confusion_matrix_lie_inside_the_picture(names):
         box = text.get_window_extent()
         assert box.x0 > -1  # pixels
         assert box.y0 > -1
+
+
+def test_norms_are_drawn_by_distance_from_the_last_step_with_their_bounds():
+    norms = {"a": np.array([0.25, 0.5, 1]), "b": np.array([np.nan, 0, 1])}
+    ax = plot_norms(norms, {"a": np.array([0.5, 0.75, 1])})
+    a, bound, b = ax.get_lines()
+    assert a.get_xdata().tolist() == bound.get_xdata().tolist() == [2, 1, 0]
+    assert a.get_ydata().tolist() == [0.25, 0.5, 1]
+    assert bound.get_ydata().tolist() == [0.5, 0.75, 1]
+    assert np.isnan(b.get_ydata()[:2]).all()
+    assert ax.get_yscale() == "log"
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["a", "b"]
+
+
+def test_losses_are_drawn_by_step():
+    ax = plot_losses({"one": [3, 2], "two": [3, 1]}, "loss (nats)")
+    assert [line.get_ydata().tolist() for line in ax.get_lines()] == [[3, 2], [3, 1]]
+    assert ax.get_lines()[0].get_xdata().tolist() == [1, 2]
+    assert ax.get_ylabel() == "loss (nats)"
+
+
+def test_scores_by_length_show_every_seed_and_the_mean():
+    ax = plot_by_length({"gru": {10: [1, 0.5], 20: [0.25, 0.25]}}, chance=0.25)
+    mean, ten, _, chance = ax.get_lines()
+    assert mean.get_ydata().tolist() == [0.75, 0.25]
+    assert ten.get_ydata().tolist() == [1, 0.5]
+    assert chance.get_ydata() == [0.25, 0.25]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["10", "20"]
+
+
+def test_errors_carry_their_symbols_and_mark_starts():
+    ax = plot_errors([0.5, 0.1, 0.4], "a$b", [True, False, True])
+    assert [text.get_text() for text in ax.texts] == ["a", "$", "b"]
+    ax.figure.draw_without_rendering()
+    _, others, starts = ax.get_lines()
+    assert starts.get_xdata().tolist() == [0, 2]
+    assert others.get_ydata().tolist() == [0.1]
+
+
+def test_a_tree_has_its_names_at_the_leaves():
+    tree = linkage(np.array([[0.0], [1.0], [10.0]]))
+    ax = plot_dendrogram(tree, ["near", "nearer", "far"])
+    leaves = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert sorted(leaves) == ["far", "near", "nearer"]
+    assert abs(leaves.index("near") - leaves.index("nearer")) == 1
+
+
+def test_states_start_at_the_origin():
+    ax = plot_states({"ab": np.array([[1.0, 2.0], [3.0, 4.0]])}, ["ab"])
+    assert ax.get_lines()[0].get_xydata().tolist() == [[0, 0], [1, 2], [3, 4]]
+    assert [text.get_text() for text in ax.texts] == ["a", "b"]
+
+
+def test_curves_of_a_picture_differ_in_line_and_mark():
+    curves = {str(i): np.ones(3) for i in range(7)}
+    lines = plot_norms(curves).get_lines()
+    assert len({line.get_marker() for line in lines}) == 7
+    assert len({line.get_color() for line in lines}) == 7
+    assert len({line._unscaled_dash_pattern for line in lines}) == 7
+
+
+def test_the_unrolled_network_shows_each_step_with_the_same_weights():
+    texts = [text.get_text() for text in draw_unrolled(steps=3).texts]
+    for t in "123t":
+        for letter in "xhy":
+            assert f"${letter}_{{{t}}}$" in texts
+    assert [texts.count(weight) for weight in "WUV"] == [4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    "plot",
+    [
+        lambda ax: plot_norms({"a": np.ones(2)}, ax=ax),
+        lambda ax: plot_losses({"a": [1]}, ax=ax),
+        lambda ax: plot_by_length({"a": {10: [1]}}, ax=ax),
+        lambda ax: plot_errors([1], "a", ax=ax),
+        lambda ax: plot_dendrogram(np.array([[0, 1, 1.0, 2]]), "ab", ax=ax),
+        lambda ax: plot_states({"a": np.ones((1, 2))}, ["a"], ax=ax),
+        lambda ax: draw_unrolled(ax=ax),
+    ],
+)
+def test_every_figure_takes_axes(plot):
+    _, ax = plt.subplots()
+    assert plot(ax) is ax
+    assert len(plt.get_fignums()) == 1

@@ -8,7 +8,7 @@ from rich.console import Console
 from rnn_keras import layers, training
 from rnn_keras.errors import InputError
 from rnn_keras.models import build_classifier
-from rnn_keras.training import make_callbacks, make_optimizer
+from rnn_keras.training import make_callbacks, make_optimizer, restart
 
 
 def callbacks(patience):
@@ -217,3 +217,27 @@ def test_what_xla_makes_slower_is_not_compiled(layer):
     model = keras.Sequential([keras.layers.Embedding(3, 2), layer, pooling])
     model.compile("adam", "sparse_categorical_crossentropy")
     assert training._lengths_to_compile(model, ENOUGH, 10**4, 10) == 0
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_restarted_network_trains_as_one_built_anew(optimizer):
+    def make():
+        network = build_classifier(10, 2, cell="gru", units=4, embedding_dim=3)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        network.compile(optimizer, loss)
+        return network
+
+    def fit(network):
+        data = np.array([[2, 3, 4], [5, 6, 7]]), np.array([0, 1])
+        network.fit(*data, epochs=3, shuffle=False, verbose=0)
+        return network.get_weights()
+
+    keras.utils.set_random_seed(7)
+    expected = fit(make())
+    network = make()
+    fit(network)
+    restart(network, 7)
+    for one, other in zip(fit(network), expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-7)
+    restart(network, 8)
+    assert not np.allclose(network.get_weights()[0], expected[0])
