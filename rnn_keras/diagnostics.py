@@ -214,13 +214,18 @@ def _step_jacobians(run: Run) -> np.ndarray:
     All steps at once: given the state before it, a step needs no other.
     """
     x, before = run.x, tf.concat(run.before, axis=1)
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch(before)
         states = tf.split(before, len(run.states[0]), axis=1)
         after = tf.concat(run.cell(x, states)[1], axis=1)
-    size = after.shape[1]
-    jacobians = np.asarray(tape.batch_jacobian(after, before), "float64")
-    real = run.as_read(run.real)
+    # Row by row: `batch_jacobian` would trace a graph anew at each call.
+    size, real = after.shape[1], run.as_read(run.real)
+    units = tf.one_hot(tf.range(size), size, dtype=after.dtype)[:, None]
+    rows = [
+        tape.gradient(after, before, tf.broadcast_to(unit, after.shape))
+        for unit in units
+    ]
+    jacobians = np.stack(rows, axis=1).astype("float64")
     jacobians = jacobians.reshape(*real.shape, size, size)
     # At padding the state stays as it is.
     return np.where(real[:, :, None, None], jacobians, np.eye(size))
