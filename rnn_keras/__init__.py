@@ -28,7 +28,16 @@ _MODULE_OF = {
     "build_classifier": "models",
     "load_dataset": "datasets",
 }
-_NEEDS_TENSORFLOW = {"classifier", "inference", "layers", "models", "vectorization"}
+_NEEDS_TENSORFLOW = {
+    "classifier",
+    "diagnostics",
+    "inference",
+    "layers",
+    "models",
+    "steps",
+    "training",
+    "vectorization",
+}
 
 __all__ = [
     "InputError",
@@ -43,14 +52,16 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
+    if name not in _MODULE_OF and name not in _NEEDS_TENSORFLOW:
         raise AttributeError(f"module 'rnn_keras' has no attribute {name!r}")
-    module = _MODULE_OF[name]
+    module = _MODULE_OF.get(name, name)
     if module in _NEEDS_TENSORFLOW:
         from rnn_keras._tensorflow import import_quietly
 
         import_quietly()
-    return getattr(import_module(f"rnn_keras.{module}"), name)
+    imported = import_module(f"rnn_keras.{module}")
+    # A module itself, for `from rnn_keras import layers`, which asks here first.
+    return getattr(imported, name) if name in _MODULE_OF else imported
 
 
 def __dir__() -> list[str]:

@@ -6,6 +6,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 import rnn_keras
@@ -56,8 +57,15 @@ def test_importing_the_package_alone_is_quick_and_a_wrong_name_is_an_error():
     assert shown.stdout == "module 'rnn_keras' has no attribute 'nosuch'\n"
 
 
-def test_the_first_use_of_tensorflow_is_quiet():
-    code = "from rnn_keras import build_classifier; build_classifier(9, 2)"
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from rnn_keras import build_classifier; build_classifier(9, 2)",
+        "from rnn_keras import layers; layers.SimpleRNN(2)",
+        "from rnn_keras import diagnostics",
+    ],
+)
+def test_the_first_use_of_tensorflow_is_quiet(code):
     shown = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
