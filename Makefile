@@ -7,7 +7,7 @@ BIN := .venv/bin
 # Another interpreter, or other pins, make the environment stale.
 READY := .venv/ready-$(VERSION)
 RUN := runs/demo
-NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
 
 .PHONY: help demo test test-portable test-data bench lint unit nbval notebooks lab clean
 
@@ -46,7 +46,7 @@ unit: $(READY)
 	$(BIN)/pytest -q -n 2 -m "not data" --doctest-modules tests rnn_keras
 
 nbval: $(READY)
-	$(BIN)/pytest -q --nbval --nbval-sanitize-with tests/nbval.cfg $(NOTEBOOKS)
+	$(BIN)/pytest -q -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg $(NOTEBOOKS)
 
 # Stored outputs must hold on other processors: without oneDNN's kernels, and on
 # one thread, sums are taken in another order.

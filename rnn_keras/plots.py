@@ -117,12 +117,12 @@ def plot_norms(
     for i, (name, values) in enumerate(norms.items()):
         distance = np.arange(len(values))[::-1]
         shown = np.where(np.asarray(values) > 0, values, np.nan)
-        every = max(1, len(values) // 8)
-        ax.plot(distance, shown, **_style(i), markevery=every, ms=5, label=name)
+        ax.plot(distance, shown, **_style(i), markevery=0.12, ms=5, label=name)
         if bounds and name in bounds:
             ax.plot(distance, bounds[name], **_style(i, marker=""), lw=0.8)
     ax.set(xlabel="distance in time (steps before the last)", ylabel="norm")
     ax.set_yscale("log")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
     return ax
 

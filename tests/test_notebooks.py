@@ -1,6 +1,7 @@
 """What nbval does not look at: a notebook without outputs passes it unread."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 NOTEBOOKS = [p for p in NOTEBOOKS if ".ipynb_checkpoints" not in p.parts]
 
 
-@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def notebook(request):
     return json.loads(request.param.read_text(encoding="utf-8"))
 
@@ -73,3 +74,25 @@ def test_no_output_holds_a_path_of_a_machine(notebook):
     outputs = json.dumps([cell["outputs"] for cell in code_cells(notebook)])
     for prefix in (str(ROOT), f"{Path.home()}/", "/home/", "/Users/", "C:\\\\"):
         assert prefix not in outputs
+
+
+def test_no_output_holds_an_address_in_memory(notebook):
+    outputs = json.dumps([cell["outputs"] for cell in code_cells(notebook)])
+    assert not re.search(r" at 0x[0-9a-f]", outputs)
+
+
+def test_every_notebook_with_exercises_has_its_solutions():
+    """From chapter 2 on a check tells right from wrong, and a notebook shows why."""
+    for path in NOTEBOOKS:
+        text = path.read_text(encoding="utf-8")
+        if path.parent.name != "solutions" and "solutions/" in text:
+            assert f"solutions/{path.name}" in text
+            assert (path.parent / "solutions" / path.name).exists()
+
+
+def test_links_between_notebooks_lead_somewhere():
+    for path in NOTEBOOKS:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        for cell in cells:
+            for target in re.findall(r"\]\(([^)#]+\.ipynb)\)", "".join(cell["source"])):
+                assert (path.parent / target).resolve().exists(), (path.name, target)
