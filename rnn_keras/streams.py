@@ -19,7 +19,7 @@ LETTER_FEATURES = {
     "i": (0, 1, 0, 1, 0, 1),
     "u": (0, 1, 0, 1, 1, 1),
 }
-SYLLABLES = ("ba", "dii", "guu")
+SYLLABLES = ("ba", "dii", "guuu")
 # Fourteen words are in the story that the paper quotes; it does not list its fifteen.
 LEXICON = (
     "a",

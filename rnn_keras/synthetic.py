@@ -73,7 +73,7 @@ def temporal_xor(num_bits: int = 3000, seed: int = 0) -> Task:
 
 
 def elman_letters(num_consonants: int = 1000, seed: int = 0) -> Task:
-    """ba, dii and guu in random order; `LETTER_FEATURES` holds the letters' bits.
+    """ba, dii and guuu in random order; `LETTER_FEATURES` holds the letters' bits.
 
     Args:
         num_consonants: and so of syllables; the paper's by default.
