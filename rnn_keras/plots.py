@@ -117,7 +117,8 @@ def plot_norms(
     for i, (name, values) in enumerate(norms.items()):
         distance = np.arange(len(values))[::-1]
         shown = np.where(np.asarray(values) > 0, values, np.nan)
-        ax.plot(distance, shown, **_style(i), markevery=0.12, ms=5, label=name)
+        every = max(1, len(shown) // 8)
+        ax.plot(distance, shown, **_style(i), markevery=every, ms=5, label=name)
         if bounds and name in bounds:
             ax.plot(distance, bounds[name], **_style(i, marker=""), lw=0.8)
     ax.set(xlabel="distance in time (steps before the last)", ylabel="norm")
@@ -199,8 +200,7 @@ def plot_errors(
         ax: to draw on; a new figure by default.
     """
     ax = ax or plt.subplots(figsize=(9, 3), layout="constrained")[1]
-    errors = np.asarray(errors)
-    ax.plot(errors, color=BLUE, lw=1)
+    ax.plot(errors := np.asarray(errors), color=BLUE, lw=1)
     chosen = np.zeros(len(errors), bool) if starts is None else np.asarray(starts)
     steps = np.arange(len(errors))
     ax.plot(steps[~chosen], errors[~chosen], "o", color=BLUE, mfc="white", ms=4)

@@ -66,8 +66,8 @@ def run_by_step(
 
     Args:
         network: of `rnn_keras.models.build_classifier`, or the like.
-        ids: its input `(texts, timesteps)`; or `(texts, timesteps, features)`, where
-            it has no embedding.
+        ids: its input `(texts, timesteps)`, at least one text and one step; or
+            `(texts, timesteps, features)`, where it has no embedding.
         tape: one that is recording, to differentiate by states.
 
     Returns:
@@ -75,14 +75,21 @@ def run_by_step(
         for a layer in both directions.
 
     Raises:
-        ValueError: for another backend than TensorFlow, or for a recurrent layer that
-            is not SimpleRNN, GRU or LSTM.
+        ValueError: for another backend than TensorFlow, an empty input, a recurrent
+            layer that is not SimpleRNN, GRU or LSTM, or where what is found step by
+            step is not what the network gives: then it is no such chain of layers.
     """
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"this needs the TensorFlow backend. Received: {keras.backend.backend()!r}"
         )
-    x, mask = tf.convert_to_tensor(ids), None
+    x, mask = tf.cast(tf.convert_to_tensor(ids), network.inputs[0].dtype), None
+    if x.shape.rank not in (2, 3) or 0 in x.shape:
+        raise ValueError(
+            "the input must be (texts, timesteps) with one of each at least. "
+            f"Received: {tuple(x.shape)}"
+        )
+    given = x
     if tape is not None and x.dtype.is_floating:
         tape.watch(x)
     runs: list[Run] = []
@@ -103,7 +110,22 @@ def run_by_step(
             x = layer(x, mask=mask)
         else:
             x = layer(x)
+    _check_equal(network, given, x, runs)
     return x, runs
+
+
+def _check_equal(
+    network: keras.Model, ids: tf.Tensor, x: tf.Tensor, runs: list
+) -> None:
+    """Whatever makes a network another one than this module takes it for shows here."""
+    expected = tf.cast(network(ids), "float32")
+    close = 1e-4 if network.compute_dtype in ("float32", "float64") else 0.05
+    if not runs or not np.allclose(tf.cast(x, "float32"), expected, close, close):
+        raise ValueError(
+            f"{network.name!r} must be a chain of layers (an embedding, SimpleRNN, GRU "
+            "or LSTM from a state of zero, in one direction or both, and others), "
+            "one after the other. Run step by step it gives another result."
+        )
 
 
 def readers_of(layer: keras.layers.Layer) -> Iterator[keras.layers.RNN]:

@@ -3,7 +3,8 @@
 All four experiments of J. L. Elman, "Finding structure in time", Cognitive Science 14
 (1990), 179-211, are one generator: units (a pair of bits with its exclusive or, a
 syllable, a word, a sentence) drawn independently and put one after the other, with
-nothing to mark where one ends.
+nothing to mark where one ends. (His words came from sentences; here, too, they are
+drawn independently.)
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ LEXICON = (
     "they",
     "years",
 )
-# Elman's tables 3 and 4.
+# Elman's tables 3 and 4; the table has two examples a class, figure 7 the words.
 WORD_CLASSES = {
     "NOUN-HUM": ("man", "woman", "boy", "girl"),
     "NOUN-ANIM": ("cat", "mouse", "dog", "lion"),

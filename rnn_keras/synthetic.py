@@ -205,7 +205,7 @@ def embedded_reber(num_strings: int, seed: int = 0) -> Task:
     """Reber's grammar between two T or two P: the last but one repeats the second.
 
     The grammar of A. S. Reber, "Implicit learning of artificial grammars" (1967), is
-    a walk over six nodes, at each of which one of two letters is taken; the
+    a walk over nodes, at each of which but the last one of two letters is taken; the
     embedding is that of 1997, experiment 1.
 
     Args:

@@ -191,20 +191,26 @@ def train(
 def restart(network: keras.Model, seed: int) -> None:
     """Draw new initial weights and forget what the optimizer has gathered.
 
-    As if the network had been built and compiled again after `set_random_seed(seed)`,
-    but what XLA has compiled is kept: of many short runs over seeds, only the first
-    waits for it.
+    As if the network had been built and compiled again, but what XLA has compiled is
+    kept: of many short runs over seeds, only the first waits for it. The same seed
+    gives the same run again. The optimizer's learning rate stays as it is.
 
     Args:
         network: with an optimizer, as `compile` sets it.
-        seed: of the weights, and of all else that is drawn from now on.
+        seed: of the weights, of dropout, and of all else that is drawn from now on.
     """
     keras.utils.set_random_seed(seed)
-    network.set_weights(keras.models.clone_model(network).get_weights())
-    rate = getattr(network.optimizer, "_learning_rate", None)
-    for variable in network.optimizer.variables:
-        if variable is not rate:
-            variable.assign(keras.ops.zeros_like(variable))
+    fresh = keras.models.clone_model(network)
+    for variable, new in zip(network.variables, fresh.variables, strict=True):
+        variable.assign(new)
+    optimizer = network.optimizer
+    if optimizer.built:
+        rate = getattr(optimizer, "inner_optimizer", optimizer)._learning_rate
+        other = type(optimizer).from_config(optimizer.get_config())
+        other.build(network.trainable_variables)
+        for variable, new in zip(optimizer.variables, other.variables, strict=True):
+            if variable is not rate:
+                variable.assign(new)
 
 
 def _lengths_to_compile(

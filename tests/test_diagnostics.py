@@ -1,5 +1,7 @@
 """Gradients and Jacobians against NumPy, finite differences and the fast layers."""
 
+from itertools import product
+
 import keras
 import numpy as np
 import pytest
@@ -65,8 +67,8 @@ def test_gradient_flow_agrees_with_finite_differences(cell, pooling):
     model = network(cell, num_layers=2, bidirectional=True, pooling=pooling)
     model = as_float64(model, cell, pooling)
     flow = gradient_flow(model, IDS, LABELS)
-    text, t, size = 0, 2, 1e-6
-    for name in ("forward", "backward"):
+    text, size = 0, 1e-6
+    for name, t in product(("forward", "backward"), (0, 2, 4)):
         for i, state in enumerate({"lstm": "hc"}.get(cell, "h")):
             numeric = []
             for unit in range(4):
@@ -189,10 +191,10 @@ def test_jacobians_are_the_product_of_the_steps():
     norms, bound = jacobian_norms(model, IDS)["simple_rnn_1/h"]
     for row, (ids, label) in enumerate(zip(IDS, LABELS, strict=True)):
         states, _ = simple_rnn_by_hand(model, ids, label)
-        product, expected = np.eye(4), [1.0]
+        after, expected = np.eye(4), [1.0]
         for h in states[:0:-1]:
-            product = u @ np.diag(1 - h * h) @ product
-            expected.insert(0, np.linalg.norm(product, 2))
+            after = u @ np.diag(1 - h * h) @ after
+            expected.insert(0, np.linalg.norm(after, 2))
         np.testing.assert_allclose(norms[row][REAL[row]], expected, rtol=1e-5)
         distance = len(states) - 1 - np.arange(len(states))
         largest = np.linalg.norm(u, 2)
@@ -336,3 +338,96 @@ def test_what_is_not_known_is_named():
     before = keras.layers.GRU(4, reset_after=False, name="before")
     with pytest.raises(ValueError, match="`reset_after` of 'before' must be True"):
         gate_openness(keras.Model(inputs, before(x)), IDS)
+
+
+def test_the_slope_of_relu_counts_in_saturation():
+    model = network()
+    layer = model.get_layer("simple_rnn_1")
+    layer.cell.activation = keras.activations.relu
+    layer.cell.recurrent_kernel.assign(np.zeros((4, 4)))
+    layer.cell.bias.assign([-30, 30, -30, 30])
+    assert saturation(model, IDS)["simple_rnn_1/h"].tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(("weight", "exponent"), [(0.5, -100), (2.0, 100)])
+def test_norms_far_from_one_are_neither_zero_nor_infinite(weight, exponent):
+    inputs = keras.Input((None, 1))
+    layer = keras.layers.SimpleRNN(1, activation="linear", name="rnn")
+    model = keras.Model(inputs, keras.layers.Dense(2)(layer(inputs)))
+    layer.cell.recurrent_kernel.assign([[weight]])
+    flow = gradient_flow(model, np.zeros((1, 101, 1)), np.array([0]))["rnn/h"][0]
+    assert flow[0] / flow[-1] == pytest.approx(2.0**exponent, rel=1e-5)
+    norms, _ = jacobian_norms(model, np.zeros((1, 101, 1)))["rnn/h"]
+    assert norms[0, 0] == pytest.approx(2.0**exponent, rel=1e-5)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_half_precision(cell):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = network(cell)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    exact = network(cell)
+    exact.set_weights(model.get_weights())
+    name = f"{cell}_1/h"
+    for measure in (
+        lambda m: gradient_flow(m, IDS, LABELS)[name],
+        lambda m: jacobian_norms(m, IDS)[name].norms,
+    ):
+        np.testing.assert_allclose(measure(model), measure(exact), rtol=0.05, atol=0.01)
+    for found, expected in zip(
+        gate_openness(model, IDS).values(),
+        gate_openness(exact, IDS).values(),
+        strict=True,
+    ):
+        np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_an_unknown_activation_has_jacobians_and_no_bound():
+    inputs = keras.Input((None, 3))
+    layer = keras.layers.SimpleRNN(4, activation="softplus", name="rnn")
+    model = keras.Model(inputs, layer(inputs))
+    norms, bound = jacobian_norms(model, np.ones((1, 5, 3)))["rnn/h"]
+    assert bound is None
+    assert norms[0, -1] == pytest.approx(1)
+
+
+def stateful(x):
+    return keras.layers.SimpleRNN(4, stateful=True)(x)
+
+
+def backwards(x):
+    y = keras.layers.SimpleRNN(3, return_sequences=True, go_backwards=True)(x)
+    return keras.layers.SimpleRNN(4)(y)
+
+
+@pytest.mark.parametrize("layers", [stateful, backwards, keras.layers.Flatten()])
+def test_another_network_is_refused_and_not_measured_wrongly(layers):
+    inputs = keras.Input((5,), batch_size=3)
+    x = keras.layers.Embedding(10, 3)(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(layers(x)), name="other")
+    model(IDS)  # a stateful layer has a state now
+    with pytest.raises(ValueError, match="'other' must be a chain of layers"):
+        gradient_flow(model, IDS, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("ids", "labels", "message"),
+    [
+        (IDS, LABELS[:2], "`targets` must be one for each of 3 texts. Received: 2"),
+        (IDS[:0], LABELS[:0], r"one of each at least. Received: \(0, 5\)"),
+        (IDS[:, :0], LABELS, r"one of each at least. Received: \(3, 0\)"),
+        (IDS[0], LABELS[:1].repeat(5), r"\(texts, timesteps\).* Received: \(5,\)"),
+    ],
+)
+def test_what_cannot_be_measured_is_named(ids, labels, message):
+    with pytest.raises(ValueError, match=message):
+        gradient_flow(network(), ids, labels)
+
+
+def test_lists_are_as_good_as_arrays():
+    model = network()
+    found = gradient_flow(model, IDS.tolist(), LABELS.tolist())["simple_rnn_1/h"]
+    expected = gradient_flow(model, IDS, LABELS)["simple_rnn_1/h"]
+    np.testing.assert_array_equal(found, expected)

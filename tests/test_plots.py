@@ -104,6 +104,10 @@ def test_norms_are_drawn_by_distance_from_the_last_step_with_their_bounds():
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["a", "b"]
 
 
+def test_a_gradient_that_is_zero_everywhere_can_be_drawn():
+    plot_norms({"nothing": np.zeros(30)}).figure.draw_without_rendering()
+
+
 def test_losses_are_drawn_by_step():
     ax = plot_losses({"one": [3, 2], "two": [3, 1]}, "loss (nats)")
     assert [line.get_ydata().tolist() for line in ax.get_lines()] == [[3, 2], [3, 1]]

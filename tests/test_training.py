@@ -8,7 +8,7 @@ from rich.console import Console
 from rnn_keras import layers, training
 from rnn_keras.errors import InputError
 from rnn_keras.models import build_classifier
-from rnn_keras.training import make_callbacks, make_optimizer, restart
+from rnn_keras.training import make_callbacks, make_optimizer
 
 
 def callbacks(patience):
@@ -219,25 +219,53 @@ def test_what_xla_makes_slower_is_not_compiled(layer):
     assert training._lengths_to_compile(model, ENOUGH, 10**4, 10) == 0
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "nadam", "adagrad", "ftrl"])
 def test_a_restarted_network_trains_as_one_built_anew(optimizer):
     def make():
         network = build_classifier(10, 2, cell="gru", units=4, embedding_dim=3)
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        network.compile(optimizer, loss)
+        network.compile(optimizer, "sparse_categorical_crossentropy")
         return network
 
-    def fit(network):
-        data = np.array([[2, 3, 4], [5, 6, 7]]), np.array([0, 1])
-        network.fit(*data, epochs=3, shuffle=False, verbose=0)
-        return network.get_weights()
-
     keras.utils.set_random_seed(7)
-    expected = fit(make())
+    expected = fit_for_a_while(make())
     network = make()
-    fit(network)
-    restart(network, 7)
-    for one, other in zip(fit(network), expected, strict=True):
+    fit_for_a_while(network)
+    training.restart(network, 7)
+    for one, other in zip(fit_for_a_while(network), expected, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-7)
-    restart(network, 8)
+    training.restart(network, 8)
     assert not np.allclose(network.get_weights()[0], expected[0])
+
+
+def fit_for_a_while(network):
+    data = np.array([[2, 3, 4], [5, 6, 7]]), np.array([0, 1])
+    network.fit(*data, epochs=3, shuffle=False, verbose=0)
+    return network.get_weights()
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_a_restarted_network_repeats_itself_with_all_that_is_drawn(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        network = build_classifier(
+            10, 2, units=4, dropout=0.5, token_dropout=0.2, bidirectional=True
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    network.compile("adam", "sparse_categorical_crossentropy")
+    weights = []
+    for _ in range(2):
+        training.restart(network, 7)
+        weights.append(fit_for_a_while(network))
+    for one, other in zip(*weights, strict=True):
+        assert np.isfinite(one).all()
+        np.testing.assert_array_equal(one, other)
+
+
+def test_restart_keeps_the_learning_rate():
+    network = build_classifier(10, 2, units=4)
+    network.compile(keras.optimizers.Adam(0.25), "sparse_categorical_crossentropy")
+    fit_for_a_while(network)
+    network.optimizer.learning_rate = 0.125
+    training.restart(network, 0)
+    assert float(network.optimizer.learning_rate) == 0.125
