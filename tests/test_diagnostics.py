@@ -1,7 +1,5 @@
 """Gradients and Jacobians against NumPy, finite differences and the fast layers."""
 
-from itertools import product
-
 import keras
 import numpy as np
 import pytest
@@ -68,7 +66,7 @@ def test_gradient_flow_agrees_with_finite_differences(cell, pooling):
     model = as_float64(model, cell, pooling)
     flow = gradient_flow(model, IDS, LABELS)
     text, size = 0, 1e-6
-    for name, t in product(("forward", "backward"), (0, 2, 4)):
+    for name, t in (("forward", 1), ("forward", 4), ("backward", 4), ("backward", 0)):
         for i, state in enumerate({"lstm": "hc"}.get(cell, "h")):
             numeric = []
             for unit in range(4):
