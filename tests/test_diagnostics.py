@@ -21,8 +21,12 @@ REAL = IDS > 0
 CELLS = ("simple_rnn", "gru", "lstm")
 
 
-def network(cell="simple_rnn", **arguments):
-    return build_classifier(10, 2, cell=cell, units=4, embedding_dim=3, **arguments)
+def network(cell="simple_rnn", policy="float32", **arguments):
+    keras.config.set_dtype_policy(policy)
+    try:
+        return build_classifier(10, 2, cell=cell, units=4, embedding_dim=3, **arguments)
+    finally:
+        keras.config.set_dtype_policy("float32")
 
 
 def softmax(logits):
@@ -62,8 +66,7 @@ def test_gradient_flow_is_backpropagation_through_time():
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradient_flow_agrees_with_finite_differences(cell, pooling):
     """One number of one state is moved, and the rest of the network run from there."""
-    model = network(cell, num_layers=2, bidirectional=True, pooling=pooling)
-    model = as_float64(model, cell, pooling)
+    model = network(cell, "float64", num_layers=2, bidirectional=True, pooling=pooling)
     flow = gradient_flow(model, IDS, LABELS)
     text, size = 0, 1e-6
     for name, t in (("forward", 1), ("forward", 4), ("backward", 4), ("backward", 0)):
@@ -80,16 +83,6 @@ def test_gradient_flow_agrees_with_finite_differences(cell, pooling):
             assert flow[f"{name}_{cell}_1/{state}"][text, t] == pytest.approx(
                 np.linalg.norm(numeric), rel=1e-5, abs=1e-9
             )
-
-
-def as_float64(model, cell, pooling):
-    keras.config.set_dtype_policy("float64")
-    try:
-        other = network(cell, num_layers=2, bidirectional=True, pooling=pooling)
-    finally:
-        keras.config.set_dtype_policy("float32")
-    other.set_weights(model.get_weights())
-    return other
 
 
 def loss_with_state_moved(model, reader, state, text, t, unit, size):
@@ -202,11 +195,7 @@ def test_jacobians_are_the_product_of_the_steps():
 @pytest.mark.parametrize("cell", CELLS)
 def test_jacobians_agree_with_finite_differences(cell):
     """Between the states after token 1 and after token 4, all others moving freely."""
-    keras.config.set_dtype_policy("float64")
-    try:
-        model = network(cell)
-    finally:
-        keras.config.set_dtype_policy("float32")
+    model = network(cell, "float64")
     layer = model.get_layer(f"{cell}_1")
     _, (run,) = run_by_step(model, IDS[:1])
     names = {"lstm": "hc"}.get(cell, "h")
@@ -361,11 +350,7 @@ def test_norms_far_from_one_are_neither_zero_nor_infinite(weight, exponent):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_half_precision(cell):
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        model = network(cell)
-    finally:
-        keras.config.set_dtype_policy("float32")
+    model = network(cell, "mixed_float16")
     exact = network(cell)
     exact.set_weights(model.get_weights())
     name = f"{cell}_1/h"
