@@ -26,17 +26,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from rnn_keras.layers import ACTIVATION_NAMES
+from rnn_keras.recurrence import ACTIVATIONS, Activation
 from rnn_keras.steps import STATES, Run, kind_of, readers_of, run_by_step
 
 _BLOCKS = {"SimpleRNN": ("h",), "GRU": ("z", "r", "c"), "LSTM": ("i", "f", "g", "o")}
 _GATES = {"SimpleRNN": "", "GRU": "zr", "LSTM": "ifo"}
-# The slope of an activation in terms of its output, and the largest slope.
-_SLOPES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
-    "tanh": (lambda y: 1 - y * y, 1.0),
-    "sigmoid": (lambda y: y * (1 - y), 0.25),
-    "relu": (lambda y: (y > 0).astype(y.dtype), 1.0),
-    "linear": (np.ones_like, 1.0),
-}
 
 
 class Jacobians(NamedTuple):
@@ -213,12 +208,9 @@ def saturation(
     shares = {}
     for run in run_by_step(network, ids)[1]:
         for name, values in _activations(run).items():
-            gate = name in _GATES[run.kind]
-            cell = run.cell
-            slope, largest = _slope(
-                cell.recurrent_activation if gate else cell.activation
-            )
-            flat = slope(values[run.as_read(run.real)]) < threshold * largest
+            activation = _activation(_function(run, name))
+            slopes = activation.slope(tf.constant(values[run.as_read(run.real)]))
+            flat = slopes.numpy() < threshold * activation.largest_slope
             shares[f"{run.name}/{name}"] = flat.mean(axis=0)
     return shares
 
@@ -254,9 +246,9 @@ def _step_jacobians(run: Run) -> np.ndarray:
 
 
 def _bound(run: Run) -> np.ndarray | None:
-    if run.kind != "SimpleRNN" or run.cell.activation not in _known():
+    if run.kind != "SimpleRNN" or run.cell.activation not in ACTIVATION_NAMES:
         return None
-    _, slope = _slope(run.cell.activation)
+    slope = _activation(run.cell.activation).largest_slope
     largest = np.linalg.norm(np.asarray(run.cell.recurrent_kernel, "float64"), 2)
     real = run.as_read(run.real)
     later = real[::-1].cumsum(axis=0)[::-1] - real
@@ -279,22 +271,23 @@ def _activations(run: Run) -> dict[str, np.ndarray]:
         of_x = of_x + bias[0]
     values = {}
     blocks = (tf.split(a, len(names), axis=1) for a in (of_x, of_h))
-    for name, a, u in zip(names, *blocks, strict=True):
+    for name, from_x, from_h in zip(names, *blocks, strict=True):
         if run.kind == "GRU" and name == "c":
-            u = values["r"] * u
-        gate = name in _GATES[run.kind]
-        values[name] = (cell.recurrent_activation if gate else cell.activation)(a + u)
+            from_h = values["r"] * from_h
+        values[name] = _function(run, name)(from_x + from_h)
     return {name: np.asarray(value).reshape(shape) for name, value in values.items()}
 
 
-def _known() -> dict[Callable, str]:
-    return {getattr(keras.activations, name): name for name in _SLOPES}
+def _function(run: Run, name: str) -> Callable:
+    """Keras's, of a gate or of the rest."""
+    gate = name in _GATES[run.kind]
+    return run.cell.recurrent_activation if gate else run.cell.activation
 
 
-def _slope(activation: Callable) -> tuple[Callable[[np.ndarray], np.ndarray], float]:
-    if activation in _known():
-        return _SLOPES[_known()[activation]]
+def _activation(function: Callable) -> Activation:
+    if function in ACTIVATION_NAMES:
+        return ACTIVATIONS[ACTIVATION_NAMES[function]]
     raise ValueError(
-        f"the activation must be one of {tuple(_SLOPES)}. "
-        f"Received: {getattr(activation, '__name__', activation)!r}"
+        f"the activation must be one of {tuple(ACTIVATIONS)}. "
+        f"Received: {getattr(function, '__name__', function)!r}"
     )

@@ -83,7 +83,7 @@ class MaskedPooling1D(keras.layers.Layer):
 
 
 # Keras's functions, which a layer holds, and their names in the recurrence.
-_ACTIVATIONS = {
+ACTIVATION_NAMES = {
     getattr(keras.activations, name): name for name in recurrence.ACTIVATIONS
 }
 
@@ -142,7 +142,7 @@ class _FastLoop:
             keras.backend.backend() == "tensorflow"
             and self.compute_dtype in ("float32", "float64")
             and sequences.dtype == self.compute_dtype
-            and all(f in _ACTIVATIONS for f in functions if f is not None)
+            and all(f in ACTIVATION_NAMES for f in functions if f is not None)
             and getattr(cell, "reset_after", True)
             and not self.unroll
             and sequences.shape[1] != 0
@@ -170,9 +170,11 @@ class _FastLoop:
     def _recur(self, x: Any, mask: Any, states: tuple) -> tuple[Any, tuple]:
         cell = self.cell
         recur = getattr(recurrence, self._recurrence)
-        functions = {"activation": _ACTIVATIONS[cell.activation]}
+        functions = {"activation": ACTIVATION_NAMES[cell.activation]}
         if hasattr(cell, "recurrent_activation"):
-            functions["recurrent_activation"] = _ACTIVATIONS[cell.recurrent_activation]
+            functions["recurrent_activation"] = ACTIVATION_NAMES[
+                cell.recurrent_activation
+            ]
         kernels = [
             tf.convert_to_tensor(kernel.value)
             for kernel in (cell.kernel, cell.recurrent_kernel)

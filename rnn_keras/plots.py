@@ -273,7 +273,7 @@ def plot_states(
                 point,
                 xytext=(5, 5 - 14 * (i % 2)),
                 textcoords="offset points",
-                color=_COLOURS[i % 7],
+                color=_style(i)["color"],
                 parse_math=False,
             )
     ax.plot(0, 0, "k+", ms=12)

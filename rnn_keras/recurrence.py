@@ -65,10 +65,11 @@ from rnn_keras.scan import Cell, States, cut, recur
 
 
 class Activation(NamedTuple):
-    """An activation, and its slope in terms of its output."""
+    """An activation, its slope in terms of its output, and the largest slope."""
 
     function: Callable[[tf.Tensor], tf.Tensor]
     slope: Callable[[tf.Tensor], tf.Tensor]
+    largest_slope: float = 1.0
 
     def __call__(self, a: tf.Tensor) -> tf.Tensor:
         return self.function(a)
@@ -76,7 +77,7 @@ class Activation(NamedTuple):
 
 ACTIVATIONS = {
     "tanh": Activation(tf.tanh, lambda y: 1 - y * y),
-    "sigmoid": Activation(tf.sigmoid, lambda y: y * (1 - y)),
+    "sigmoid": Activation(tf.sigmoid, lambda y: y * (1 - y), 0.25),
     "relu": Activation(tf.nn.relu, lambda y: tf.cast(y > 0, y.dtype)),
     "linear": Activation(tf.identity, tf.ones_like),
 }

@@ -89,12 +89,12 @@ def surprisals(
     weight = np.zeros(len(symbol))
     weight[starts] = chances
     fits = {s: symbol == s for s in np.unique(symbol)}
-    surprisals = np.empty(len(stream))
+    costs = np.empty(len(stream))
     for t, s in enumerate(stream):
         agreed = weight * fits[s]
         chance = agreed.sum()
-        surprisals[t] = -np.log(chance)
+        costs[t] = -np.log(chance)
         agreed /= chance
         weight[1:] = agreed[:-1]
         weight[starts] = np.multiply(chances, agreed[ends].sum())
-    return surprisals
+    return costs
