@@ -33,6 +33,7 @@ _NEEDS_TENSORFLOW = {
     "diagnostics",
     "inference",
     "layers",
+    "linear",
     "loop",
     "models",
     "recurrence",

@@ -1,0 +1,171 @@
+"""The linear path beside scikit-learn's TF-IDF and logistic regression."""
+
+import keras
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from rnn_keras.linear import LinearPath, linear_path, ngrams
+
+
+def some_texts(classes, n=60, vocabulary=12, longest=9, seed=0):
+    """Ids of random texts, each class with words that it prefers; some are empty."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(n) % classes
+    likes = random.dirichlet(np.full(vocabulary, 0.5), classes)
+    ids = np.zeros((n, longest), np.int32)
+    for row, label in zip(ids, labels, strict=True):
+        length = random.integers(0, longest + 1)
+        row[:length] = 1 + random.choice(vocabulary, length, p=likes[label])
+    return ids, labels
+
+
+def listed(row, max_ngram):
+    """The n-grams of a text as strings, by the definition."""
+    words = [str(i) for i in row if i]
+    if not words:
+        return []
+    marked = ["0", *words, "0"]
+    found = list(words)
+    for n in range(2, max_ngram + 1):
+        found += [" ".join(marked[i : i + n]) for i in range(len(marked) - n + 1)]
+    return found
+
+
+@pytest.mark.parametrize("max_ngram", [1, 2, 3])
+def test_ngrams_are_the_different_ones_of_a_text(max_ngram):
+    ids, _ = some_texts(2)
+    keys = np.asarray(ngrams(ids, max_ngram, 2**20 - 1))
+    names = {}
+    for row, found in zip(ids, keys, strict=True):
+        expected = set(listed(row, max_ngram))
+        assert (found >= 0).sum() == len(expected)
+        for name in expected:
+            names.setdefault(name, set(found[found >= 0])).intersection_update(found)
+    # Each n-gram has a bucket that is in every text that has it.
+    assert all(names.values())
+
+
+@pytest.mark.parametrize(("classes", "max_ngram"), [(2, 1), (2, 2), (4, 3)])
+def test_logits_are_those_of_scikit_learn(classes, max_ngram):
+    ids, labels = some_texts(classes)
+    others, _ = some_texts(classes, seed=1)
+    path = LinearPath(classes, max_ngram, 2**20 - 1)
+    path.fit(ids, labels)
+    tfidf = TfidfVectorizer(analyzer=lambda row: listed(row, max_ngram), binary=True)
+    model = LogisticRegression(C=10, max_iter=1000).fit(
+        tfidf.fit_transform(ids), labels
+    )
+    expected = model.predict_log_proba(tfidf.transform(others))
+    np.testing.assert_allclose(
+        log_softmax(path.predict(others), axis=1), expected, atol=2e-3
+    )
+    assert np.ptp(expected) > 1
+
+
+def test_padding_and_company_change_nothing():
+    ids, labels = some_texts(3)
+    path = LinearPath(3, 3, 1023)
+    path.fit(ids, labels)
+    together = path.predict(ids)
+    padded = path.predict(np.pad(ids, ((0, 0), (0, 7))))
+    np.testing.assert_allclose(padded, together, atol=1e-5)
+    for row, expected in zip(ids, together, strict=True):
+        alone = path.predict(row[np.newaxis, : max(1, np.count_nonzero(row))])
+        np.testing.assert_allclose(alone[0], expected, atol=1e-5)
+
+
+def test_an_unfitted_path_adds_nothing():
+    logits = np.array([[1.0, -2.0]], np.float32)
+    np.testing.assert_array_equal(LinearPath(2)(np.array([[1, 2]]), logits), logits)
+
+
+def test_the_scales_lower_the_surprise_of_held_out_texts():
+    ids, labels = some_texts(3, n=1500)
+    path = LinearPath(3, 1, 1023)
+    path.fit(ids[:100], labels[:100])
+    held, wanted = ids[100:], labels[100:]
+    rows = np.arange(len(wanted))
+    useful = np.random.default_rng(2).normal(size=(len(wanted), 3))
+    useful[rows, wanted] += 2
+
+    def surprise():
+        both = path(held, useful.astype(np.float32))
+        return -log_softmax(np.asarray(both), axis=1)[rows, wanted].mean()
+
+    path.weigh(held, useful, wanted)
+    found = np.asarray(path.scales)
+    best = surprise()
+    assert np.all(found > 0.1)
+    for change in ([0.3, 0], [-0.3, 0], [0, 0.3], [0, -0.3]):
+        path.scales.assign(found + change)
+        assert surprise() > best
+    path.weigh(held, np.zeros_like(useful), wanted)
+    # Logits that tell nothing keep the scale that is believed beforehand.
+    assert float(path.scales[0]) == pytest.approx(0.5, abs=0.01)
+
+
+def test_few_held_out_texts_move_the_scales_little():
+    ids, labels = some_texts(2)
+    path = LinearPath(2, 1, 1023)
+    path.fit(ids, labels)
+    right = np.where(np.eye(2)[labels[:2]] > 0, 50.0, -50.0)
+    path.weigh(ids[:2], right, labels[:2])
+    assert np.all(np.abs(np.asarray(path.scales) - 0.5) < 0.6)
+
+
+def test_linear_path_learns_from_both_parts():
+    ids, labels = some_texts(3, n=200)
+    logits = np.zeros((50, 3), np.float32)
+    path = linear_path(
+        logits, (ids[:150, :8], labels[:150]), (ids[150:], labels[150:]), max_ngram=2
+    )
+    whole = LinearPath(3, 2, path.buckets)
+    whole.fit(np.concatenate([ids[:150, :8], ids[150:, :8]]), labels)
+    whole.fit(
+        np.concatenate([np.pad(ids[:150, :8], ((0, 0), (0, 1))), ids[150:]]), labels
+    )
+    np.testing.assert_allclose(path.predict(ids), whole.predict(ids), atol=1e-5)
+    assert path.buckets % 2 == 1
+    one = (ids[:9], np.zeros(9, int))
+    assert linear_path(logits, one, (ids[150:], labels[150:]), max_ngram=2) is None
+
+
+def test_a_class_that_is_missing_is_the_least_probable():
+    ids, labels = some_texts(2)
+    path = LinearPath(3, 1, 1023)
+    path.fit(ids, labels * 2)
+    logits = path.predict(ids)
+    assert np.all(np.isfinite(logits))
+    assert not np.any(logits.argmax(axis=1) == 1)
+
+
+def test_a_saved_model_has_the_path(tmp_path):
+    ids, labels = some_texts(2)
+    path = LinearPath(2, 2, 511)
+    path.fit(ids, labels)
+    path.weigh(ids, np.zeros((len(ids), 2)), labels)
+    tokens = keras.Input((None,), dtype="int32")
+    embedded = keras.layers.Embedding(16, 2)(tokens)
+    model = keras.Model(
+        tokens, path(tokens, keras.layers.GlobalMaxPooling1D()(embedded))
+    )
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded(ids), model(ids))
+    assert len(loaded.trainable_variables) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_classes": 0}, "`num_classes` must be at least 1. Received: 0"),
+        ({"max_ngram": 0}, "`max_ngram` must be at least 1. Received: 0"),
+        ({"buckets": 2**21}, "`buckets` must be 2 to 1048576. Received: 2097152"),
+    ],
+)
+def test_sizes_out_of_range_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+        LinearPath(**{"num_classes": 2, **arguments})
