@@ -1,12 +1,12 @@
 """The linear path: logits from which n-grams a text holds, beside the recurrent ones.
 
 On few texts a linear model of n-grams is hard to beat, and it errs elsewhere than a
-network that reads in order. Their weighted sum is better than either (a logarithmic
-opinion pool: G. E. Hinton, "Products of experts", ICANN 1999; a linear path beside a
-deep one, trained jointly: H.-T. Cheng et al., "Wide & deep learning for recommender
-systems", 2016; presence of n-grams rather than their counts: S. Wang, C. D. Manning,
-"Baselines and bigrams", ACL 2012). Here the two are trained apart, and the two weights
-are those that make held-out texts most probable.
+network that reads in order. Their weighted sum is often better than either (a
+logarithmic opinion pool: G. E. Hinton, "Products of experts", ICANN 1999; a linear
+path beside a deep one, trained jointly: H.-T. Cheng et al., "Wide & deep learning for
+recommender systems", 2016; presence of n-grams rather than their counts: S. Wang,
+C. D. Manning, "Baselines and bigrams", ACL 2012). Here the two are trained apart, and
+the two weights are those that make held-out texts most probable.
 """
 
 from collections.abc import Iterator
