@@ -17,8 +17,11 @@ import numpy as np
 from keras import ops
 from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
+from scipy.special import log_softmax
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
+
+from rnn_keras.vectorization import concatenate_ids
 
 # The next token is added to what was before times all of these, modulo the number of
 # buckets, which is at most `_MOST_BUCKETS`, so that no product leaves an int32. One of
@@ -122,12 +125,12 @@ class LinearPath(keras.layers.Layer):
         model.fit(idf.transform(present), labels)
         rows, bias = model.coef_, model.intercept_
         if len(rows) == 1:
-            rows, bias = np.stack([-rows[0], rows[0]]) / 2, np.array([-bias, bias]) / 2
+            rows, bias = (np.concatenate([-x, x]) / 2 for x in (rows, bias))
         table = np.zeros(self.table.shape, np.float32)
         table[np.ix_(used, model.classes_)] = rows.T * idf.idf_[:, np.newaxis]
         table[used, -1] = idf.idf_**2
         every = np.full(self.num_classes, bias.min(), np.float32)
-        every[model.classes_] = bias.ravel()
+        every[model.classes_] = bias
         self.table.assign(table)
         self.bias.assign(every)
 
@@ -142,7 +145,7 @@ class LinearPath(keras.layers.Layer):
         both = np.stack([logits, self.predict(ids)]).astype(float)
 
         def surprise(scales: np.ndarray) -> float:
-            log_probabilities = _log_softmax(np.tensordot(scales, both, 1))
+            log_probabilities = log_softmax(np.tensordot(scales, both, 1), axis=1)
             told = log_probabilities[np.arange(len(labels)), labels].sum()
             # Few texts, that any large scales might get right, say little: about
             # 0.5 each, with a standard deviation of 0.5, is believed beforehand.
@@ -194,11 +197,8 @@ def linear_path(
     path = LinearPath(logits.shape[1], max_ngram, buckets, name="linear")
     path.fit(ids, labels)
     path.weigh(validation[0], logits, validation[1])
-    width = max(ids.shape[1], validation[0].shape[1])
-    padded = [
-        np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in (ids, validation[0])
-    ]
-    path.fit(np.concatenate(padded), np.concatenate([labels, validation[1]]))
+    every = concatenate_ids([ids, validation[0]])
+    path.fit(every, np.concatenate([labels, validation[1]]))
     return path
 
 
@@ -241,8 +241,3 @@ def _ngrams_of_all(ids: np.ndarray, max_ngram: int, buckets: int) -> np.ndarray:
 def _chunks(ids: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, len(ids), _CHUNK):
         yield ids[start : start + _CHUNK]
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    logits = logits - logits.max(axis=1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))

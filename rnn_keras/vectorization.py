@@ -212,9 +212,7 @@ class TextVectorizer(keras.layers.TextVectorization):
                 ids = ids[:, : self.max_length]
             longest = int((ids != PADDING_ID).sum(axis=1).max(initial=1))
             chunks.append(ids[:, :longest])
-        longest = max(chunk.shape[1] for chunk in chunks)
-        padded = [np.pad(c, ((0, 0), (0, longest - c.shape[1]))) for c in chunks]
-        return Encoded(np.concatenate(padded), num_cut)
+        return Encoded(concatenate_ids(chunks), num_cut)
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
         """The tokens in the order of their ids; without the first two on request."""
@@ -248,6 +246,13 @@ class TextVectorizer(keras.layers.TextVectorization):
 
     def load_assets(self, dir_path: str) -> None:
         pass
+
+
+def concatenate_ids(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Token ids of several lists of texts as one array, padded to the widest."""
+    widest = max(part.shape[1] for part in parts)
+    padded = [np.pad(p, ((0, 0), (0, widest - p.shape[1]))) for p in parts]
+    return np.concatenate(padded)
 
 
 def _chunks(texts: Sequence[str]) -> Iterator[tf.Tensor]:
