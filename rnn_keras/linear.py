@@ -23,12 +23,10 @@ from sklearn.linear_model import LogisticRegression
 
 from rnn_keras.vectorization import concatenate_ids
 
-# The next token is added to what was before times all of these, modulo the number of
-# buckets, which is at most `_MOST_BUCKETS`, so that no product leaves an int32. One of
-# them alone is so small that the n-grams of frequent tokens, with small ids, would lie
-# side by side and one pair of tokens upon another.
-_MULTIPLIERS = (2039, 1987, 1789)
-_MOST_BUCKETS = 2**20
+# 2**32 over the golden ratio, as an int32. Its multiples keep apart as far as can be
+# (D. E. Knuth, "The art of computer programming", volume 3, section 6.4): no two pairs
+# of ids below 52,000 have one key, and of longer n-grams next to none.
+_MULTIPLIER = 0x9E3779B9 - 2**32
 _CHUNK = 1024
 
 
@@ -37,18 +35,17 @@ class LinearPath(keras.layers.Layer):
     """Adds the logits of a linear model of n-grams to those of another model.
 
     A text is the set of its n-grams, of one token to `max_ngram`; those at its ends
-    count as others than those inside. Each is a row of a table, found by hashing (K.
-    Weinberger et al., "Feature hashing for large scale multitask learning", ICML
-    2009); the text's logits are the sum of its rows, weighted by their inverse
-    document frequency and divided by the norm of these weights.
+    count as others than those inside. Each that is known is a row of a table; the
+    text's logits are the sum of its rows, weighted by their inverse document
+    frequency and divided by the norm of these weights.
 
-    Nothing here is trained by gradient descent: `fit` and `weigh` find the weights.
-    Until then the path adds nothing.
+    Nothing here is trained by gradient descent: `from_texts` makes a fitted path, and
+    `weigh` sets how much it counts. Until then it adds nothing.
 
     Args:
         num_classes: number of logits.
+        rows: number of n-grams that are known.
         max_ngram: tokens in the longest n-gram.
-        buckets: rows of the table, 2 to 2**20. An odd number spreads n-grams best.
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
@@ -59,31 +56,25 @@ class LinearPath(keras.layers.Layer):
         `(batch, num_classes)`: `scales[0] * logits + scales[1] * linear`.
 
     Raises:
-        ValueError: for a size out of its range.
+        ValueError: for a size below 1.
     """
 
-    def __init__(
-        self,
-        num_classes: int,
-        max_ngram: int = 2,
-        buckets: int = 2**17 - 1,
-        **kwargs: Any,
-    ):
-        sizes = {"num_classes": num_classes, "max_ngram": max_ngram}
+    def __init__(self, num_classes: int, rows: int, max_ngram: int = 2, **kwargs: Any):
+        sizes = {"num_classes": num_classes, "rows": rows, "max_ngram": max_ngram}
         for name, value in sizes.items():
             if value < 1:
                 raise ValueError(f"`{name}` must be at least 1. Received: {value}")
-        if not 2 <= buckets <= _MOST_BUCKETS:
-            raise ValueError(
-                f"`buckets` must be 2 to {_MOST_BUCKETS}. Received: {buckets}"
-            )
-        super().__init__(**{"trainable": False, **kwargs})
+        # Half precision would do for the logits, but not for a sum of squares.
+        super().__init__(**{"trainable": False, "dtype": "float32", **kwargs})
         self.num_classes = num_classes
+        self.rows = rows
         self.max_ngram = max_ngram
-        self.buckets = buckets
+        self.keys = self.add_weight(
+            shape=(rows,), initializer="zeros", dtype="int32", name="keys"
+        )
         # The last column: the squared weight of the n-gram, for the norm.
         self.table = self.add_weight(
-            shape=(buckets, num_classes + 1), initializer="zeros", name="table"
+            shape=(rows, num_classes + 1), initializer="zeros", name="table"
         )
         self.bias = self.add_weight(
             shape=(num_classes,), initializer="zeros", name="bias"
@@ -93,46 +84,76 @@ class LinearPath(keras.layers.Layer):
         )
         self.built = True
 
+    @classmethod
+    def from_texts(
+        cls,
+        ids: np.ndarray,
+        labels: np.ndarray,
+        num_classes: int,
+        *,
+        max_ngram: int = 2,
+        max_rows: int = 2**18,
+        strength: float = 10.0,
+        **kwargs: Any,
+    ) -> "LinearPath":
+        """A path fitted by TF-IDF and logistic regression.
+
+        Args:
+            ids: `(texts, timesteps)`, with one token at least.
+            labels: class indices `(texts,)`, of two classes or more. One that is
+                not among them gets the logit of the least probable one.
+            num_classes: this and `max_ngram` are arguments of the class.
+            max_ngram: tokens in the longest n-gram.
+            max_rows: where there are more n-grams, those in most texts are known.
+            strength: inverse of that of the L2 penalty, scikit-learn's `C`.
+            **kwargs: of the class.
+        """
+        keys, present = _presence(ids, max_ngram, max_rows)
+        idf = TfidfTransformer().fit(present)
+        model = LogisticRegression(C=strength, max_iter=1000)
+        model.fit(idf.transform(present), labels)
+        weights, bias = model.coef_, model.intercept_
+        if len(weights) == 1:
+            weights, bias = (np.concatenate([-x, x]) / 2 for x in (weights, bias))
+        path = cls(num_classes, len(keys), max_ngram, **kwargs)
+        table = np.zeros(path.table.shape, np.float32)
+        table[:, model.classes_] = weights.T * idf.idf_[:, np.newaxis]
+        table[:, -1] = idf.idf_**2
+        every = np.full(num_classes, bias.min(), np.float32)
+        every[model.classes_] = bias
+        for variable, value in (
+            (path.keys, keys),
+            (path.table, table),
+            (path.bias, every),
+        ):
+            variable.assign(value)
+        return path
+
     def call(self, ids: Any, logits: Any) -> Any:
+        logits = ops.cast(logits, self.compute_dtype)
         return self.scales[0] * logits + self.scales[1] * self.linear_logits(ids)
 
     def linear_logits(self, ids: Any) -> Any:
         """Of the n-grams alone: `(batch, num_classes)`."""
-        keys = ngrams(ids, self.max_ngram, self.buckets)
-        present = ops.cast(keys >= 0, self.compute_dtype)
-        rows = ops.take(self.table, ops.maximum(keys, 0), axis=0)
-        sums = ops.sum(rows * ops.expand_dims(present, 2), axis=1)
+        keys, real = ngrams(ids, self.max_ngram)
+        rows = ops.sort(ops.where(real, self._rows_of(keys), -1), axis=1)
+        repeated = ops.pad(rows[:, 1:] == rows[:, :-1], ((0, 0), (1, 0)))
+        counts = ops.cast((rows >= 0) & ~repeated, self.compute_dtype)
+        found = ops.take(self.table, ops.maximum(rows, 0), axis=0)
+        sums = ops.sum(found * ops.expand_dims(counts, 2), axis=1)
         # A text without a known n-gram has no norm, and only the bias speaks.
         return sums[:, :-1] / ops.sqrt(ops.maximum(sums[:, -1:], 1e-12)) + self.bias
 
-    def fit(self, ids: np.ndarray, labels: np.ndarray, strength: float = 10.0) -> None:
-        """TF-IDF and logistic regression, put into the table.
+    def _rows_of(self, keys: Any) -> Any:
+        """Where `keys` stand in the sorted table of keys; -1 where they do not.
 
-        Args:
-            ids: `(texts, timesteps)`.
-            labels: class indices `(texts,)`, of two classes or more. One that is
-                not among them gets the logit of the least probable one.
-            strength: inverse of that of the L2 penalty, scikit-learn's `C`.
+        A binary search of plain gathers, which every format of export has.
         """
-        keys = _ngrams_of_all(ids, self.max_ngram, self.buckets)
-        used, column = np.unique(keys[keys >= 0], return_inverse=True)
-        starts = np.concatenate([[0], np.cumsum((keys >= 0).sum(axis=1))])
-        present = csr_matrix(
-            (np.ones(len(column)), column, starts), (len(ids), len(used))
-        )
-        idf = TfidfTransformer().fit(present)
-        model = LogisticRegression(C=strength, max_iter=1000)
-        model.fit(idf.transform(present), labels)
-        rows, bias = model.coef_, model.intercept_
-        if len(rows) == 1:
-            rows, bias = (np.concatenate([-x, x]) / 2 for x in (rows, bias))
-        table = np.zeros(self.table.shape, np.float32)
-        table[np.ix_(used, model.classes_)] = rows.T * idf.idf_[:, np.newaxis]
-        table[used, -1] = idf.idf_**2
-        every = np.full(self.num_classes, bias.min(), np.float32)
-        every[model.classes_] = bias
-        self.table.assign(table)
-        self.bias.assign(every)
+        row = ops.zeros_like(keys)
+        for step in (1 << i for i in reversed(range((self.rows - 1).bit_length()))):
+            next_row = ops.minimum(row + step, self.rows - 1)
+            row = ops.where(ops.take(self.keys, next_row) <= keys, next_row, row)
+        return ops.where(ops.take(self.keys, row) == keys, row, -1)
 
     def weigh(self, ids: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
         """Set the scales that make held-out texts most probable.
@@ -165,8 +186,8 @@ class LinearPath(keras.layers.Layer):
         return {
             **super().get_config(),
             "num_classes": self.num_classes,
+            "rows": self.rows,
             "max_ngram": self.max_ngram,
-            "buckets": self.buckets,
         }
 
 
@@ -186,58 +207,71 @@ def linear_path(
         max_ngram: tokens in the longest n-gram.
 
     Returns:
-        `None` where the training texts are of one class.
+        `None` where the training texts are of one class, or hold no token.
     """
     ids, labels = data
-    if len(np.unique(labels)) < 2:
+    if len(np.unique(labels)) < 2 or not np.any(ids):
         return None
-    # At least twice as many buckets as n-grams, as far as that goes.
-    found = len(np.unique(_ngrams_of_all(ids, max_ngram, _MOST_BUCKETS - 1)))
-    buckets = min(_MOST_BUCKETS, 2 ** int(np.ceil(np.log2(2 * found)))) - 1
-    path = LinearPath(logits.shape[1], max_ngram, buckets, name="linear")
-    path.fit(ids, labels)
-    path.weigh(validation[0], logits, validation[1])
-    every = concatenate_ids([ids, validation[0]])
-    path.fit(every, np.concatenate([labels, validation[1]]))
+    num_classes = logits.shape[1]
+    first = LinearPath.from_texts(ids, labels, num_classes, max_ngram=max_ngram)
+    first.weigh(validation[0], logits, validation[1])
+    path = LinearPath.from_texts(
+        concatenate_ids([ids, validation[0]]),
+        np.concatenate([labels, validation[1]]),
+        num_classes,
+        max_ngram=max_ngram,
+        name="linear",
+    )
+    path.scales.assign(first.scales)
     return path
 
 
-def ngrams(ids: Any, max_ngram: int, buckets: int) -> Any:
-    """The different n-grams of each text, as numbers of their buckets.
+def ngrams(ids: Any, max_ngram: int) -> tuple[Any, Any]:
+    """The n-grams of each text, as keys.
 
     Args:
         ids: token ids `(batch, timesteps)`, padded on the right with 0.
         max_ngram: tokens in the longest.
-        buckets: how many.
 
     Returns:
-        int32 `(batch, positions)`, -1 where there is none.
+        int32 and bool, both `(batch, positions)`: a key, and whether there is an
+        n-gram that it stands for.
     """
     ids = ops.cast(ids, "int32")
     length = ops.sum(ops.cast(ids != 0, "int32"), axis=1, keepdims=True)
     # A 0 at each end is part of the n-grams that begin or end a text.
     ids = ops.pad(ids, ((0, 0), (1, 1)))
     position = ops.cumsum(ops.ones_like(ids), axis=1) - 1
-    hashed, found = ops.ones_like(ids), []
+    key, keys, real = ops.ones_like(ids), [], []
     for n in range(1, max_ngram + 1):
         end = position[:, n - 1 :]
-        if n > 1:
-            hashed = hashed[:, :-1]
-        for multiplier in _MULTIPLIERS:
-            hashed = (hashed * multiplier) % buckets
-        hashed = (hashed + ids[:, n - 1 :]) % buckets
-        real = (end >= 1) & (end <= length) if n == 1 else end <= length + 1
-        found.append(ops.where(real & (length > 0), hashed, -1))
-    keys = ops.sort(ops.concatenate(found, axis=1), axis=1)
-    repeated = ops.pad(keys[:, 1:] == keys[:, :-1], ((0, 0), (1, 0)))
-    return ops.where(repeated, -1, keys)
+        key = (key if n == 1 else key[:, :-1]) * _MULTIPLIER + ids[:, n - 1 :]
+        keys.append(key)
+        inside = (end >= 1) & (end <= length) if n == 1 else end <= length + 1
+        real.append(inside & (length > 0))
+    return ops.concatenate(keys, axis=1), ops.concatenate(real, axis=1)
 
 
-def _ngrams_of_all(ids: np.ndarray, max_ngram: int, buckets: int) -> np.ndarray:
-    parts = [ngrams(part, max_ngram, buckets) for part in _chunks(ids)]
-    return np.concatenate([ops.convert_to_numpy(part) for part in parts])
+def _presence(
+    ids: np.ndarray, max_ngram: int, max_rows: int
+) -> tuple[np.ndarray, csr_matrix]:
+    """Sorted keys of n-grams, and which text has which: 0 or 1 `(texts, keys)`."""
+    texts, keys = [], []
+    for start, part in enumerate(_chunks(ids)):
+        found, real = map(ops.convert_to_numpy, ngrams(part, max_ngram))
+        texts.append(np.nonzero(real)[0] + start * _CHUNK)
+        keys.append(found[real])
+    text, key = np.concatenate(texts), np.concatenate(keys)
+    known, column = np.unique(key, return_inverse=True)
+    present = csr_matrix((np.ones(len(text)), (text, column)), (len(ids), len(known)))
+    present.data[:] = 1  # a text that has an n-gram several times has it
+    if len(known) > max_rows:
+        in_texts = np.bincount(present.indices, minlength=len(known))
+        kept = np.sort(np.argsort(-in_texts, kind="stable")[:max_rows])
+        known, present = known[kept], present[:, kept]
+    return known, present
 
 
 def _chunks(ids: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(ids), _CHUNK):
+    for start in range(0, max(1, len(ids)), _CHUNK):
         yield ids[start : start + _CHUNK]

@@ -1,6 +1,7 @@
 """The linear path beside scikit-learn's TF-IDF and logistic regression."""
 
 import re
+from collections import Counter
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.special import log_softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from rnn_keras.linear import LinearPath, linear_path, ngrams
+from rnn_keras.linear import _MULTIPLIER, LinearPath, linear_path, ngrams
 
 
 def some_texts(classes, n=60, vocabulary=12, longest=9, seed=0):
@@ -37,25 +38,33 @@ def listed(row, max_ngram):
 
 
 @pytest.mark.parametrize("max_ngram", [1, 2, 3])
-def test_ngrams_are_the_different_ones_of_a_text(max_ngram):
+def test_ngrams_are_those_of_a_text(max_ngram):
     ids, _ = some_texts(2)
-    keys = np.asarray(ngrams(ids, max_ngram, 2**20 - 1))
-    names = {}
-    for row, found in zip(ids, keys, strict=True):
+    keys, real = map(np.asarray, ngrams(ids, max_ngram))
+    key_of = {}
+    for row, found in zip(ids, map(np.ndarray.__getitem__, keys, real), strict=True):
         expected = set(listed(row, max_ngram))
-        assert (found >= 0).sum() == len(expected)
+        assert len(np.unique(found)) == len(expected)
         for name in expected:
-            names.setdefault(name, set(found[found >= 0])).intersection_update(found)
-    # Each n-gram has a bucket that is in every text that has it.
-    assert all(names.values())
+            key_of.setdefault(name, set(found)).intersection_update(found)
+    # Each n-gram has a key that is in every text that has it.
+    assert all(key_of.values())
+
+
+def test_pairs_of_ids_have_keys_of_their_own():
+    # Two pairs with one key: (a - b) * multiplier = d - c, modulo 2**32.
+    apart = np.arange(1, 52_000, dtype=np.int64) * _MULTIPLIER % 2**32
+    assert np.minimum(apart, 2**32 - apart).min() >= 52_000
+    keys, real = map(np.asarray, ngrams(np.array([[51_999, 7]], np.int32), 2))
+    last = _MULTIPLIER**2 + 7 * _MULTIPLIER
+    assert int(keys[real][-1]) % 2**32 == last % 2**32
 
 
 @pytest.mark.parametrize(("classes", "max_ngram"), [(2, 1), (2, 2), (4, 3)])
 def test_logits_are_those_of_scikit_learn(classes, max_ngram):
     ids, labels = some_texts(classes)
     others, _ = some_texts(classes, seed=1)
-    path = LinearPath(classes, max_ngram, 2**20 - 1)
-    path.fit(ids, labels)
+    path = LinearPath.from_texts(ids, labels, classes, max_ngram=max_ngram)
     tfidf = TfidfVectorizer(analyzer=lambda row: listed(row, max_ngram), binary=True)
     model = LogisticRegression(C=10, max_iter=1000).fit(
         tfidf.fit_transform(ids), labels
@@ -69,8 +78,7 @@ def test_logits_are_those_of_scikit_learn(classes, max_ngram):
 
 def test_padding_and_company_change_nothing():
     ids, labels = some_texts(3)
-    path = LinearPath(3, 3, 1023)
-    path.fit(ids, labels)
+    path = LinearPath.from_texts(ids, labels, 3, max_ngram=3)
     together = path.predict(ids)
     padded = path.predict(np.pad(ids, ((0, 0), (0, 7))))
     np.testing.assert_allclose(padded, together, atol=1e-5)
@@ -79,15 +87,31 @@ def test_padding_and_company_change_nothing():
         np.testing.assert_allclose(alone[0], expected, atol=1e-5)
 
 
+def test_the_ngrams_of_most_texts_are_kept():
+    ids, labels = some_texts(2)
+    whole = LinearPath.from_texts(ids, labels, 2)
+    some = LinearPath.from_texts(ids, labels, 2, max_rows=20)
+    assert some.rows == 20 < whole.rows
+    in_texts = Counter(name for row in ids for name in set(listed(row, 2)))
+    least = sorted(in_texts.values())[-20]
+    frequency = (1 + len(ids)) / (1 + least)
+    assert np.all(np.asarray(some.table)[:, -1] <= (1 + np.log(frequency)) ** 2 + 1e-4)
+    assert np.all(np.diff(np.asarray(some.keys)) > 0)
+
+
+def test_no_texts_have_no_logits():
+    path = LinearPath.from_texts(*some_texts(2), 2)
+    assert path.predict(np.zeros((0, 1), np.int32)).shape == (0, 2)
+
+
 def test_an_unfitted_path_adds_nothing():
     logits = np.array([[1.0, -2.0]], np.float32)
-    np.testing.assert_array_equal(LinearPath(2)(np.array([[1, 2]]), logits), logits)
+    np.testing.assert_array_equal(LinearPath(2, 5)(np.array([[1, 2]]), logits), logits)
 
 
 def test_the_scales_lower_the_surprise_of_held_out_texts():
     ids, labels = some_texts(3, n=1500)
-    path = LinearPath(3, 1, 1023)
-    path.fit(ids[:100], labels[:100])
+    path = LinearPath.from_texts(ids[:100], labels[:100], 3, max_ngram=1)
     held, wanted = ids[100:], labels[100:]
     rows = np.arange(len(wanted))
     useful = np.random.default_rng(2).normal(size=(len(wanted), 3))
@@ -111,8 +135,7 @@ def test_the_scales_lower_the_surprise_of_held_out_texts():
 
 def test_few_held_out_texts_move_the_scales_little():
     ids, labels = some_texts(2)
-    path = LinearPath(2, 1, 1023)
-    path.fit(ids, labels)
+    path = LinearPath.from_texts(ids, labels, 2, max_ngram=1)
     right = np.where(np.eye(2)[labels[:2]] > 0, 50.0, -50.0)
     path.weigh(ids[:2], right, labels[:2])
     assert np.all(np.abs(np.asarray(path.scales) - 0.5) < 0.6)
@@ -124,20 +147,18 @@ def test_linear_path_learns_from_both_parts():
     path = linear_path(
         logits, (ids[:150, :8], labels[:150]), (ids[150:], labels[150:]), max_ngram=2
     )
-    whole = LinearPath(3, 2, path.buckets)
-    whole.fit(
-        np.concatenate([np.pad(ids[:150, :8], ((0, 0), (0, 1))), ids[150:]]), labels
-    )
+    every = np.concatenate([np.pad(ids[:150, :8], ((0, 0), (0, 1))), ids[150:]])
+    whole = LinearPath.from_texts(every, labels, 3)
     np.testing.assert_allclose(path.predict(ids), whole.predict(ids), atol=1e-5)
-    assert path.buckets % 2 == 1
+    empty = (np.zeros_like(ids[:9]), labels[:9])
+    assert linear_path(logits, empty, (ids[150:], labels[150:]), max_ngram=2) is None
     one = (ids[:9], np.zeros(9, int))
     assert linear_path(logits, one, (ids[150:], labels[150:]), max_ngram=2) is None
 
 
 def test_a_class_that_is_missing_is_the_least_probable():
     ids, labels = some_texts(2)
-    path = LinearPath(3, 1, 1023)
-    path.fit(ids, labels * 2)
+    path = LinearPath.from_texts(ids, labels * 2, 3, max_ngram=1)
     logits = path.predict(ids)
     assert np.all(np.isfinite(logits))
     assert not np.any(logits.argmax(axis=1) == 1)
@@ -145,8 +166,7 @@ def test_a_class_that_is_missing_is_the_least_probable():
 
 def test_a_saved_model_has_the_path(tmp_path):
     ids, labels = some_texts(2)
-    path = LinearPath(2, 2, 511)
-    path.fit(ids, labels)
+    path = LinearPath.from_texts(ids, labels, 2)
     path.weigh(ids, np.zeros((len(ids), 2)), labels)
     tokens = keras.Input((None,), dtype="int32")
     embedded = keras.layers.Embedding(16, 2)(tokens)
@@ -164,9 +184,9 @@ def test_a_saved_model_has_the_path(tmp_path):
     [
         ({"num_classes": 0}, "`num_classes` must be at least 1. Received: 0"),
         ({"max_ngram": 0}, "`max_ngram` must be at least 1. Received: 0"),
-        ({"buckets": 2**21}, "`buckets` must be 2 to 1048576. Received: 2097152"),
+        ({"rows": 0}, "`rows` must be at least 1. Received: 0"),
     ],
 )
 def test_sizes_out_of_range_are_refused(arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        LinearPath(**{"num_classes": 2, **arguments})
+        LinearPath(**{"num_classes": 2, "rows": 5, **arguments})
