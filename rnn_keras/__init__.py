@@ -36,6 +36,8 @@ _NEEDS_TENSORFLOW = {
     "linear",
     "loop",
     "models",
+    "pipeline",
+    "recipe",
     "recurrence",
     "scan",
     "steps",

@@ -1,29 +1,22 @@
-"""TextClassifier: vectorizer, network and class names in one, saved as one file.
+"""TextClassifier: how a classifier of texts is made and trained."""
 
-The pairing follows KerasHub, where a task is a Keras model that holds its
-preprocessor: `fit`, `evaluate` and `predict` take raw strings, and calling the
-model itself takes what the preprocessor makes of them, token ids.
-"""
-
-import zipfile
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import keras
 import numpy as np
 
-from rnn_keras.errors import InputError
-from rnn_keras.inference import Prediction, make_forward, predict_probabilities
-from rnn_keras.labels import check_pairs, class_indices, class_names_of
+from rnn_keras.labels import class_indices, classes_to_learn
+from rnn_keras.linear import linear_path
 from rnn_keras.models import Cell, Pooling, build_classifier
-from rnn_keras.scoring import score
-from rnn_keras.training import make_optimizer, train
+from rnn_keras.pipeline import TextPipeline
+from rnn_keras.recipe import recipe_for
+from rnn_keras.training import compile_network, hold_out, train
 from rnn_keras.vectorization import TextVectorizer, Unit
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
-class TextClassifier(keras.Model):
+class TextClassifier(TextPipeline):
     """Raw strings in, class names and probabilities out.
 
     Usually made by `from_texts`, which takes vocabulary and class names from the
@@ -35,6 +28,7 @@ class TextClassifier(keras.Model):
             beforehand for another optimizer or loss than the usual.
         preprocessor: from strings to token ids.
         class_names: name of each logit, in order.
+        linear: a path that is added to the network's logits. `fit` makes it.
         **kwargs: of `keras.Model`.
 
     Raises:
@@ -50,36 +44,6 @@ class TextClassifier(keras.Model):
     'good'
     """
 
-    def __init__(
-        self,
-        network: keras.Model,
-        preprocessor: TextVectorizer,
-        class_names: Sequence[str],
-        **kwargs: Any,
-    ):
-        if network.output_shape[-1] != len(class_names):
-            raise ValueError(
-                f"`network` has {network.output_shape[-1]} logits for "
-                f"{len(class_names)} class names."
-            )
-        super().__init__(**kwargs)
-        self.network = network
-        self.preprocessor = preprocessor
-        self.class_names = tuple(str(name) for name in class_names)
-        self.num_cut = 0
-        self._forward: Any = None
-        self.built = True
-        if not network.compiled:
-            network.compile(
-                optimizer=make_optimizer(),
-                loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-                metrics=["accuracy"],
-            )
-        # Keras cannot load a file whose optimizer has not made a step yet, unless
-        # its variables are there all the same.
-        if not network.optimizer.built:
-            network.optimizer.build(network.trainable_variables)
-
     @classmethod
     def from_texts(
         cls,
@@ -93,14 +57,16 @@ class TextClassifier(keras.Model):
         bidirectional: bool = True,
         pooling: Pooling = "max_mean",
         dropout: float = 0.5,
-        token_dropout: float = 0.2,
-        unit: Unit = "word",
+        token_dropout: float | None = None,
+        unit: Unit | None = None,
         max_tokens: int | None = 20_000,
-        min_count: int = 1,
-        max_length: int | None = 256,
+        min_count: int | None = None,
+        max_length: int | None = None,
         seed: int | None = None,
     ) -> "TextClassifier":
         """An untrained classifier with the vocabulary and classes of `texts`.
+
+        What is `None` follows from the texts: see `rnn_keras.recipe.Recipe`.
 
         Args:
             texts: the training texts (not the test texts: their words would
@@ -118,20 +84,22 @@ class TextClassifier(keras.Model):
             unit: this and the next three are arguments of `TextVectorizer`.
             max_tokens: size of the vocabulary at most.
             min_count: a token seen less often stays unknown.
-            max_length: longer texts are cut at their end.
+            max_length: longer texts are cut at their end; 0 cuts none.
             seed: of the initial weights and of dropout. Sets Keras's global seed.
 
         Raises:
             InputError: if there are no texts, another number of labels than
                 texts, or fewer than two classes.
         """
-        check_pairs(texts, labels)
-        class_names = class_names_of(labels)
-        if len(class_names) < 2:
-            found = f"one class only: {class_names[0]}" if class_names else "no texts"
-            raise InputError(f"{found}; a classifier needs two classes or more")
+        class_names = classes_to_learn(texts, labels)
+        recipe = recipe_for(texts, unit).but(
+            min_count=min_count, max_length=max_length, token_dropout=token_dropout
+        )
         preprocessor = TextVectorizer(
-            unit, max_tokens=max_tokens, min_count=min_count, max_length=max_length
+            recipe.unit,
+            max_tokens=max_tokens,
+            min_count=recipe.min_count,
+            max_length=recipe.max_length or None,
         )
         preprocessor.adapt(texts)
         if seed is not None:
@@ -146,12 +114,10 @@ class TextClassifier(keras.Model):
             bidirectional=bidirectional,
             pooling=pooling,
             dropout=dropout,
-            token_dropout=token_dropout,
+            token_dropout=recipe.token_dropout,
         )
+        compile_network(network, recipe.learning_rate)
         return cls(network, preprocessor, class_names)
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        return self.network(inputs, training=training)
 
     def fit(
         self,
@@ -159,7 +125,9 @@ class TextClassifier(keras.Model):
         labels: Sequence[Any],
         *,
         validation_data: tuple[Sequence[str], Sequence[Any]] | None = None,
-        epochs: int = 10,
+        validation_split: float = 0.1,
+        linear: bool = True,
+        epochs: int | None = None,
         batch_size: int = 32,
         learning_rate: float | None = None,
         patience: int | None = 3,
@@ -169,12 +137,21 @@ class TextClassifier(keras.Model):
     ) -> keras.callbacks.History:
         """Train on raw texts; keep the weights of the best epoch.
 
+        Texts that are held out decide which epoch that is, and then how much a
+        linear model of n-grams, fitted to all texts, is to count beside the
+        network (see `rnn_keras.linear`).
+
         Args:
             texts: raw strings.
             labels: class names, one a text.
-            validation_data: texts and labels whose loss decides when to stop
-                and which weights to keep; empty ones count as none.
-            epochs: passes over the texts at most.
+            validation_data: texts and labels to hold out; empty ones count as none.
+            validation_split: share of `texts` that is held out where there are no
+                `validation_data`; equal texts stay together. Where it would be
+                fewer than ten texts, none are.
+            linear: add the linear path, where there are held-out texts. Without,
+                the classifier is the network alone.
+            epochs: passes over the texts at most; by default see
+                `rnn_keras.recipe.Recipe`.
             batch_size: texts in a step.
             learning_rate: of the first epoch; falls in a straight line to 0.
             patience: epochs without a lower loss before training stops; `None`
@@ -192,17 +169,21 @@ class TextClassifier(keras.Model):
         """
         encoded = self.preprocessor.encode(texts)
         self.num_cut = encoded.num_cut
-        validation = None
+        data = (encoded.ids, class_indices(labels, self.class_names))
         if validation_data is not None and len(validation_data[0]):
             validation = (
                 self.preprocessor.encode(validation_data[0]).ids,
                 class_indices(validation_data[1], self.class_names),
             )
-        return train(
+        else:
+            data, validation = hold_out(*data, validation_split, seed)
+        self.linear = self._forward = None
+        recipe = recipe_for(texts, self.preprocessor.unit).but(epochs=epochs)
+        history = train(
             self.network,
-            (encoded.ids, class_indices(labels, self.class_names)),
+            data,
             validation,
-            epochs=epochs,
+            epochs=recipe.epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
             patience=patience,
@@ -210,90 +191,10 @@ class TextClassifier(keras.Model):
             callbacks=callbacks,
             progress=progress,
         )
-
-    def predict_proba(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
-        """Class probabilities `(texts, classes)`, columns as in `class_names`."""
-        if self._forward is None:
-            self._forward = make_forward(self.network)
-        ids = self.preprocessor.encode(texts).ids
-        return predict_probabilities(
-            self._forward, ids, len(self.class_names), batch_size
-        )
-
-    @overload
-    def predict(self, texts: str, batch_size: int = 256) -> Prediction: ...
-    @overload
-    def predict(
-        self, texts: Sequence[str], batch_size: int = 256
-    ) -> list[Prediction]: ...
-    def predict(self, texts, batch_size=256):
-        """Class name and probabilities of each text; one text gets one answer.
-
-        Args:
-            texts: a list of strings, or one string.
-            batch_size: texts at a time.
-        """
-        if isinstance(texts, str):
-            return self.predict([texts])[0]
-        predictions = []
-        for text, row in zip(texts, self.predict_proba(texts, batch_size), strict=True):
-            named = dict(zip(self.class_names, row.tolist(), strict=True))
-            label = max(named, key=named.__getitem__)
-            predictions.append(Prediction(text, label, named[label], named))
-        return predictions
-
-    def evaluate(
-        self, texts: Sequence[str], labels: Sequence[Any], batch_size: int = 256
-    ) -> dict[str, Any]:
-        """Scores on labelled texts: see `rnn_keras.scoring.score`.
-
-        Raises:
-            InputError: if a label is none of `class_names`.
-        """
-        class_indices(labels, self.class_names)
-        check_pairs(texts, labels)
-        predicted = [p.label for p in self.predict(texts, batch_size)]
-        return score([str(label) for label in labels], predicted, self.class_names)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "network": keras.saving.serialize_keras_object(self.network),
-            "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
-            "class_names": list(self.class_names),
-        }
-
-    @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: Any = None
-    ) -> "TextClassifier":
-        config = dict(config)
-        for part in ("network", "preprocessor"):
-            config[part] = keras.saving.deserialize_keras_object(
-                config[part], custom_objects=custom_objects
+        if linear and validation is not None:
+            logits = np.log(np.maximum(self._probabilities(validation[0]), 1e-9))
+            self.linear = linear_path(
+                logits, data, validation, max_ngram=recipe.max_ngram
             )
-        return cls(**config)
-
-    @classmethod
-    def load(cls, path: str | Path) -> "TextClassifier":
-        """The classifier saved at `path` by `save`.
-
-        Nothing in the file is run as code.
-
-        Raises:
-            InputError: if there is no such file, or it holds something else.
-        """
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; expected a saved classifier")
-        if not zipfile.is_zipfile(path):
-            raise InputError(f"{path}: not a .keras file, or a damaged one")
-        try:
-            model = keras.saving.load_model(path, safe_mode=True)
-        except Exception as error:
-            reason = str(error).strip().split("\n")[0][:200]
-            raise InputError(f"{path}: cannot be loaded ({reason})") from error
-        if not isinstance(model, cls):
-            kind = type(model).__name__
-            raise InputError(f"{path}: holds a Keras {kind}, not a {cls.__name__}")
-        return model
+            self._forward = None
+        return history

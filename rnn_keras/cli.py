@@ -17,6 +17,15 @@ import typer
 
 from rnn_keras._tensorflow import import_quietly
 from rnn_keras.errors import InputError
+from rnn_keras.options import (
+    AsJson,
+    Encoding,
+    LabelColumn,
+    NoHeader,
+    RunFolder,
+    Source,
+    TextColumn,
+)
 
 if TYPE_CHECKING:
     from rnn_keras.classifier import TextClassifier
@@ -29,37 +38,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Source = Annotated[
-    str,
-    typer.Argument(
-        help="A data set's name, a .csv, .tsv, .jsonl or .parquet file, or a "
-        "folder with one subfolder a class.",
-        show_default=False,
-    ),
-]
-RunFolder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="What train wrote.", show_default=False)
-]
-TextColumn = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME|POSITION",
-        help="The column of the texts; positions count from 0.",
-        show_default="text, message, review, ...",
-    ),
-]
-LabelColumn = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME|POSITION",
-        help="The column of the labels.",
-        show_default="label, class, category, ...",
-    ),
-]
-NoHeader = Annotated[bool, typer.Option("--no-header", help="Row 1 is data already.")]
-Encoding = Annotated[str, typer.Option(help="Of the files, e.g. gb18030, latin-1.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @contextmanager

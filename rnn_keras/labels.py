@@ -33,6 +33,21 @@ def check_pairs(texts: Sequence[Any], labels: Sequence[Any]) -> None:
         raise InputError(f"{len(texts)} texts, but {len(labels)} labels")
 
 
+def classes_to_learn(texts: Sequence[Any], labels: Sequence[Any]) -> list[str]:
+    """The class names of training texts.
+
+    Raises:
+        InputError: if there are no texts, another number of labels than texts, or
+            fewer than two classes.
+    """
+    check_pairs(texts, labels)
+    names = class_names_of(labels)
+    if len(names) < 2:
+        found = f"one class only: {names[0]}" if names else "no texts"
+        raise InputError(f"{found}; a classifier needs two classes or more")
+    return names
+
+
 def class_indices(labels: Sequence[Any], class_names: Sequence[str]) -> np.ndarray:
     """The position of each label in `class_names`, int32 `(texts,)`.
 

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from sklearn.model_selection import train_test_split
 
 from rnn_keras import layers, loop
 from rnn_keras.batches import Batches
@@ -22,6 +23,8 @@ from rnn_keras.progress import progress_bar
 _WORTH_A_LENGTH = 24_000
 _MOST_LENGTHS = 8
 
+Pair = tuple[np.ndarray, np.ndarray]
+
 
 def make_optimizer(learning_rate: float = 2e-3) -> keras.optimizers.Optimizer:
     """Adam with the norm of the whole gradient clipped to 1.
@@ -31,6 +34,53 @@ def make_optimizer(learning_rate: float = 2e-3) -> keras.optimizers.Optimizer:
     ICML 2013, algorithm 1.
     """
     return keras.optimizers.Adam(learning_rate, global_clipnorm=1.0)
+
+
+def compile_network(network: keras.Model, learning_rate: float = 2e-3) -> None:
+    """Set optimizer, loss and metrics for logits and class indices."""
+    network.compile(
+        optimizer=make_optimizer(learning_rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+
+
+def hold_out(
+    ids: np.ndarray, labels: np.ndarray, share: float, seed: int
+) -> tuple[Pair, Pair | None]:
+    """Divide for training and validation, the classes alike in both.
+
+    Equal texts stay on one side, and a class of one text is trained on.
+
+    Args:
+        ids: `(texts, timesteps)`.
+        labels: class indices `(texts,)`.
+        share: of the texts to hold out.
+        seed: of the division.
+
+    Returns:
+        The two parts; `None` for the second where it would be fewer texts than ten,
+        or than there are classes.
+
+    Raises:
+        InputError: if there are not as many labels as texts.
+        ValueError: if `share` is not between 0 and 1.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"`validation_split` must be 0 to below 1. Received: {share}")
+    check_pairs(ids, labels)
+    _, first, text = np.unique(ids, axis=0, return_index=True, return_inverse=True)
+    label = labels[first]
+    common = np.flatnonzero(np.bincount(label, minlength=1)[label] > 1)
+    size = int(share * len(first))
+    if size < max(10, len(np.unique(label[common]))):
+        return (ids, labels), None
+    _, held = train_test_split(
+        common, test_size=size, stratify=label[common], random_state=seed
+    )
+    held_out = np.isin(text.ravel(), held)
+    kept = ~held_out
+    return (ids[kept], labels[kept]), (ids[held_out], labels[held_out])
 
 
 class ProgressBar(keras.callbacks.Callback):

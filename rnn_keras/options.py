@@ -1,0 +1,37 @@
+"""What several commands take: arguments and options, each with its line of help."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="A data set's name, a .csv, .tsv, .jsonl or .parquet file, or a "
+        "folder with one subfolder a class.",
+        show_default=False,
+    ),
+]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="What train wrote.", show_default=False)
+]
+TextColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|POSITION",
+        help="The column of the texts; positions count from 0.",
+        show_default="text, message, review, ...",
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|POSITION",
+        help="The column of the labels.",
+        show_default="label, class, category, ...",
+    ),
+]
+NoHeader = Annotated[bool, typer.Option("--no-header", help="Row 1 is data already.")]
+Encoding = Annotated[str, typer.Option(help="Of the files, e.g. gb18030, latin-1.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -1,0 +1,136 @@
+"""TextPipeline: vectorizer, network and class names as one model that answers.
+
+The pairing follows KerasHub, where a task is a Keras model that holds its
+preprocessor: `evaluate` and `predict` take raw strings, and calling the model itself
+takes what the preprocessor makes of them, token ids.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self, overload
+
+import keras
+import numpy as np
+
+from rnn_keras.inference import (
+    Prediction,
+    load_model,
+    make_forward,
+    name_predictions,
+    predict_probabilities,
+)
+from rnn_keras.labels import check_pairs, class_indices
+from rnn_keras.linear import LinearPath
+from rnn_keras.scoring import score
+from rnn_keras.training import compile_network
+from rnn_keras.vectorization import TextVectorizer
+
+
+class TextPipeline(keras.Model):
+    """What a classifier does when it has been trained: the base of `TextClassifier`.
+
+    The arguments are those of `TextClassifier`.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        preprocessor: TextVectorizer,
+        class_names: Sequence[str],
+        linear: LinearPath | None = None,
+        **kwargs: Any,
+    ):
+        if network.output_shape[-1] != len(class_names):
+            raise ValueError(
+                f"`network` has {network.output_shape[-1]} logits for "
+                f"{len(class_names)} class names."
+            )
+        super().__init__(**kwargs)
+        self.network = network
+        self.preprocessor = preprocessor
+        self.class_names = tuple(str(name) for name in class_names)
+        self.linear = linear
+        self.num_cut = 0
+        self._forward: Any = None
+        self.built = True
+        if not network.compiled:
+            compile_network(network)
+        # Keras cannot load a file whose optimizer has not made a step yet, unless
+        # its variables are there all the same.
+        if not network.optimizer.built:
+            network.optimizer.build(network.trainable_variables)
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        logits = self.network(inputs, training=training)
+        return logits if self.linear is None else self.linear(inputs, logits)
+
+    def predict_proba(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
+        """Class probabilities `(texts, classes)`, columns as in `class_names`."""
+        return self._probabilities(self.preprocessor.encode(texts).ids, batch_size)
+
+    def _probabilities(self, ids: np.ndarray, batch_size: int = 256) -> np.ndarray:
+        if self._forward is None:
+            self._forward = make_forward(self)
+        return predict_probabilities(
+            self._forward, ids, len(self.class_names), batch_size
+        )
+
+    @overload
+    def predict(self, texts: str, batch_size: int = 256) -> Prediction: ...
+    @overload
+    def predict(
+        self, texts: Sequence[str], batch_size: int = 256
+    ) -> list[Prediction]: ...
+    def predict(self, texts, batch_size=256):
+        """Class name and probabilities of each text; one text gets one answer.
+
+        Args:
+            texts: a list of strings, or one string.
+            batch_size: texts at a time.
+        """
+        if isinstance(texts, str):
+            return self.predict([texts])[0]
+        probabilities = self.predict_proba(texts, batch_size)
+        return name_predictions(texts, probabilities, self.class_names)
+
+    def evaluate(
+        self, texts: Sequence[str], labels: Sequence[Any], batch_size: int = 256
+    ) -> dict[str, Any]:
+        """Scores on labelled texts: see `rnn_keras.scoring.score`.
+
+        Raises:
+            InputError: if a label is none of `class_names`.
+        """
+        class_indices(labels, self.class_names)
+        check_pairs(texts, labels)
+        predicted = [p.label for p in self.predict(texts, batch_size)]
+        return score([str(label) for label in labels], predicted, self.class_names)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "network": keras.saving.serialize_keras_object(self.network),
+            "preprocessor": keras.saving.serialize_keras_object(self.preprocessor),
+            "class_names": list(self.class_names),
+            "linear": keras.saving.serialize_keras_object(self.linear),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        config = dict(config)
+        for part in ("network", "preprocessor", "linear"):
+            config[part] = keras.saving.deserialize_keras_object(
+                config[part], custom_objects=custom_objects
+            )
+        return cls(**config)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The classifier saved at `path` by `save`.
+
+        Nothing in the file is run as code.
+
+        Raises:
+            InputError: if there is no such file, or it holds something else.
+        """
+        return load_model(path, cls)
