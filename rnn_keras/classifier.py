@@ -52,7 +52,7 @@ class TextClassifier(TextPipeline):
         *,
         cell: Cell = "gru",
         units: int = 64,
-        embedding_dim: int = 64,
+        embedding_dim: int = 128,
         num_layers: int = 1,
         bidirectional: bool = True,
         pooling: Pooling = "max_mean",

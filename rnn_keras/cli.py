@@ -18,6 +18,7 @@ import typer
 from rnn_keras._tensorflow import import_quietly
 from rnn_keras.errors import InputError
 from rnn_keras.options import (
+    BY_THE_TEXTS,
     AsJson,
     Encoding,
     LabelColumn,
@@ -58,10 +59,11 @@ def train(
         Literal["simple_rnn", "lstm", "gru"], typer.Option(help="Recurrent cell.")
     ] = "gru",
     unit: Annotated[
-        Literal["word", "character"], typer.Option(help="What a token is.")
-    ] = "word",
+        Literal["word", "character"] | None,
+        typer.Option(help="What a token is.", show_default=BY_THE_TEXTS),
+    ] = None,
     units: Annotated[int, typer.Option(min=1, help="Size of the state.")] = 64,
-    embedding_dim: Annotated[int, typer.Option(min=1, help="Of a token.")] = 64,
+    embedding_dim: Annotated[int, typer.Option(min=1, help="Of a token.")] = 128,
     num_layers: Annotated[int, typer.Option(min=1, help="Recurrent layers.")] = 1,
     bidirectional: Annotated[bool, typer.Option(help="Read from both ends.")] = True,
     pooling: Annotated[
@@ -72,25 +74,47 @@ def train(
         float, typer.Option(min=0, max=0.95, help="Share of values dropped.")
     ] = 0.5,
     token_dropout: Annotated[
-        float, typer.Option(min=0, max=0.95, help="Share of tokens dropped.")
-    ] = 0.2,
+        float | None,
+        typer.Option(
+            min=0,
+            max=0.95,
+            help="Share of tokens dropped.",
+            show_default=BY_THE_TEXTS,
+        ),
+    ] = None,
+    linear: Annotated[
+        bool, typer.Option(help="Add a linear model of n-grams to the network.")
+    ] = True,
     max_tokens: Annotated[
         int, typer.Option(min=3, help="Size of the vocabulary at most.")
     ] = 20_000,
     min_count: Annotated[
-        int, typer.Option(min=1, help="Tokens seen less often stay unknown.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Tokens seen less often stay unknown.",
+            show_default=BY_THE_TEXTS,
+        ),
+    ] = None,
     max_length: Annotated[
-        int, typer.Option(min=1, help="Tokens; longer texts are cut.")
-    ] = 256,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes at most.")] = 10,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Tokens; longer texts are cut, by 0 none.",
+            show_default=BY_THE_TEXTS,
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passes at most.", show_default=BY_THE_TEXTS),
+    ] = None,
     patience: Annotated[
         int, typer.Option(min=1, help="Epochs without a gain before it stops.")
     ] = 3,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts in a step.")] = 32,
     learning_rate: Annotated[
         float | None,
-        typer.Option(min=0, help="Of the first epoch.", show_default="0.002"),
+        typer.Option(min=0, help="Of the first epoch.", show_default=BY_THE_TEXTS),
     ] = None,
     seed: Annotated[
         int,
@@ -138,6 +162,7 @@ def train(
             out,
             source=source,
             seed=seed,
+            linear=linear,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -157,13 +182,9 @@ def train(
             min_count=min_count,
             max_length=max_length,
         )
-    from rnn_keras.tables import print_scores
+    from rnn_keras.tables import print_run
 
-    print_scores({cell: metrics["test"], "TF-IDF + LR": metrics["baseline"]})
-    print(
-        f"{metrics['parameters']:,} parameters, {metrics['epochs']} epochs, "
-        f"{metrics['seconds']:.1f} seconds; saved in {out}"
-    )
+    print_run(cell, metrics, out)
 
 
 @app.command()

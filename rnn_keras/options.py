@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+# The default of what `rnn_keras.recipe` chooses.
+BY_THE_TEXTS = "by the texts"
+
 Source = Annotated[
     str,
     typer.Argument(

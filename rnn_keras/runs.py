@@ -1,8 +1,10 @@
 """One training run, from labelled texts to a folder that holds its results.
 
-`metrics.json` holds `test` and `baseline` (each `accuracy`, `macro_f1`, `f1` by
-class name, `n`), `parameters` and `seconds` of the network, `seed`, `source`,
-`class_names`, the sizes of the parts and the settings.
+`metrics.json` holds `test`, `network` and `baseline`: the scores on the test texts
+(`accuracy`, `macro_f1`, `f1` by class name, `n`) of the classifier, of its network
+without the linear path, and of the linear baseline; `parameters` of the network,
+`ngrams` of the linear path, `scales` of the two, `seconds` of training, `seed`,
+`source`, `class_names`, the sizes of the parts and the settings.
 """
 
 import csv
@@ -10,15 +12,19 @@ import json
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.datasets import Splits
 from rnn_keras.folders import run_folder
+from rnn_keras.pipeline import TextPipeline
 from rnn_keras.plots import confusion_size, plot_confusion, plot_curves
+from rnn_keras.recipe import Recipe, recipe_for
 from rnn_keras.scoring import LinearBaseline, score
 
 
@@ -28,7 +34,8 @@ def train(
     *,
     source: str,
     seed: int = 0,
-    epochs: int = 10,
+    linear: bool = True,
+    epochs: int | None = None,
     batch_size: int = 32,
     learning_rate: float | None = None,
     patience: int | None = 3,
@@ -46,7 +53,8 @@ def train(
         out: folder, made if it is not there.
         source: name of the data, for `metrics.json`.
         seed: of weights, dropout and order.
-        epochs: of `TextClassifier.fit`, as are the next three.
+        linear: of `TextClassifier.fit`, as are the next four.
+        epochs: passes at most.
         batch_size: texts in a step.
         learning_rate: of the optimizer.
         patience: epochs without a lower loss before training stops.
@@ -67,26 +75,35 @@ def train(
         model = TextClassifier.from_texts(
             splits.train.texts, splits.train.labels, seed=seed, **classifier
         )
-        if learning_rate is None:
-            learning_rate = float(model.network.optimizer.learning_rate)
+        recipe = recipe_for(splits.train.texts, model.preprocessor.unit).but(
+            **{f.name: classifier.get(f.name) for f in fields(Recipe)}
+            | {"epochs": epochs, "learning_rate": learning_rate}
+        )
         started = time.perf_counter()
         history = model.fit(
             splits.train.texts,
             splits.train.labels,
             validation_data=(splits.validation.texts, splits.validation.labels),
-            epochs=epochs,
+            linear=linear,
+            epochs=recipe.epochs,
             batch_size=batch_size,
-            learning_rate=learning_rate,
+            learning_rate=recipe.learning_rate,
             patience=patience,
             seed=seed,
         ).history
         seconds = time.perf_counter() - started
         report(_what_was_read(model, len(splits.train)))
         predicted = [p.label for p in model.predict(splits.test.texts)]
+        path = model.linear
+        alone = TextPipeline(model.network, model.preprocessor, model.class_names)
+        test = (splits.test.texts, splits.test.labels)
         metrics = {
             "test": score(splits.test.labels, predicted, model.class_names),
+            "network": alone.evaluate(*test),
             "baseline": _baseline(model, splits),
-            "parameters": model.count_params(),
+            "parameters": model.network.count_params(),
+            "ngrams": path.rows if path else 0,
+            "scales": np.round(path.scales, 3).tolist() if path else [1.0, 0.0],
             "seconds": round(seconds, 2),
             "seed": seed,
             "source": source,
@@ -95,9 +112,9 @@ def train(
             "epochs": len(history["loss"]),
             "settings": {
                 **classifier,
-                "max_epochs": epochs,
+                **asdict(recipe),
+                "linear": linear,
                 "batch_size": batch_size,
-                "learning_rate": learning_rate,
                 "patience": patience,
             },
         }

@@ -1,5 +1,6 @@
 """What the command line prints as tables."""
 
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -27,6 +28,26 @@ def print_scores(columns: dict[str, dict[str, Any]]) -> None:
         values = (f"{scores['f1'][name]:.3f}" for scores in columns.values())
         table.add_row(escape(f"F1 of {name}"), *values)
     Console().print(table)
+
+
+def print_run(cell: str, metrics: dict[str, Any], out: Path) -> None:
+    """What one training run gave, beside the linear baseline.
+
+    Args:
+        cell: of the network.
+        metrics: as `rnn_keras.runs.train` gives them.
+        out: folder of the run.
+    """
+    ngrams = metrics["ngrams"]
+    scores = {f"{cell} + n-grams" if ngrams else cell: metrics["test"]}
+    if ngrams:
+        scores[cell] = metrics["network"]
+    print_scores({**scores, "TF-IDF + LR": metrics["baseline"]})
+    beside = f" and {ngrams:,} n-grams" if ngrams else ""
+    print(
+        f"{metrics['parameters']:,} parameters{beside}, {metrics['epochs']} epochs, "
+        f"{metrics['seconds']:.1f} seconds; saved in {out}"
+    )
 
 
 def print_corpora() -> None:

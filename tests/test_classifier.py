@@ -203,6 +203,67 @@ def test_texts_are_a_list_of_strings():
         small().evaluate(["a"], LABELS[1:3])
 
 
+def reviews(n=400):
+    """The word that decides stands anywhere, `not` before it turns it round."""
+    random = np.random.default_rng(0)
+    texts, labels = [], []
+    for _ in range(n):
+        words = list(random.choice(["it", "was", "the", "room", "food"], 6))
+        good, turned = random.integers(0, 2, 2)
+        words[3:3] = ["not"] * turned + ["good" if good else "bad"]
+        texts.append(" ".join(words))
+        labels.append("pos" if good != turned else "neg")
+    return texts, labels
+
+
+def test_texts_are_held_out_for_the_linear_path():
+    texts, labels = reviews()
+    classifier = TextClassifier.from_texts(texts, labels, units=6, seed=0)
+    history = classifier.fit(texts, labels, epochs=1)
+    assert "val_loss" in history.history
+    ids = classifier.preprocessor.encode(NEW).ids
+    alone = classifier.network(ids)
+    both = classifier.linear(ids, alone)
+    np.testing.assert_allclose(classifier(ids), both, atol=1e-6)
+    expected = keras.ops.softmax(both)
+    np.testing.assert_allclose(classifier.predict_proba(NEW), expected, atol=1e-6)
+    assert not np.allclose(both, alone, atol=1e-2)
+    # After one epoch the network knows nothing; pairs of words decide.
+    assert classifier.evaluate(*reviews())["accuracy"] == 1.0
+
+
+def test_without_the_linear_path_there_is_the_network_alone():
+    texts, labels = reviews(200)
+    classifier = TextClassifier.from_texts(texts, labels, units=6, seed=0)
+    classifier.fit(texts, labels, epochs=1)
+    assert classifier.linear is not None
+    classifier.fit(texts, labels, epochs=1, linear=False)
+    assert classifier.linear is None
+    ids = classifier.preprocessor.encode(NEW).ids
+    expected = keras.ops.softmax(classifier.network(ids))
+    np.testing.assert_allclose(classifier.predict_proba(NEW), expected, atol=1e-6)
+
+
+def test_a_file_has_the_linear_path(tmp_path):
+    texts, labels = reviews(200)
+    classifier = TextClassifier.from_texts(texts, labels, units=6, seed=0)
+    classifier.fit(texts, labels, epochs=1)
+    classifier.save(tmp_path / "model.keras")
+    loaded = TextClassifier.load(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        loaded.predict_proba(texts), classifier.predict_proba(texts), atol=1e-6
+    )
+    assert loaded.linear.rows == classifier.linear.rows
+    loaded.fit(texts, labels, epochs=1)  # and it goes on
+
+
+def test_four_sentences_are_too_few_for_a_linear_path():
+    classifier = small()
+    history = classifier.fit(TEXTS, LABELS, epochs=1)
+    assert classifier.linear is None
+    assert "val_loss" not in history.history
+
+
 def test_an_empty_validation_part_is_none():
     classifier = small()
     history = classifier.fit(TEXTS, LABELS, validation_data=([], []), epochs=1)

@@ -1,6 +1,7 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from rnn_keras import folders, runs
@@ -45,7 +46,20 @@ def test_the_scores_are_those_of_the_saved_classifier(tmp_path):
     classifier = TextClassifier.load(tmp_path / "model.keras")
     test = made().split().test
     assert classifier.evaluate(test.texts, test.labels) == metrics["test"]
-    assert classifier.count_params() == metrics["parameters"]
+    assert classifier.network.count_params() == metrics["parameters"]
+    assert classifier.linear.rows == metrics["ngrams"] > 0
+    scales = np.asarray(classifier.linear.scales)
+    np.testing.assert_allclose(metrics["scales"], scales, atol=1e-3)
+
+
+def test_the_network_is_scored_without_the_linear_path_too(tmp_path):
+    # One step: the network has learned next to nothing, the linear path everything.
+    quick = {"epochs": 1, "batch_size": 70, "learning_rate": 1e-5, "patience": None}
+    both = train(tmp_path / "both", **quick)
+    assert both["test"]["accuracy"] == 1.0 > both["network"]["accuracy"]
+    alone = train(tmp_path / "alone", linear=False, **quick)
+    assert alone["test"] == alone["network"] == both["network"]
+    assert (alone["ngrams"], alone["scales"]) == (0, [1.0, 0.0])
 
 
 def test_the_history_has_a_row_an_epoch(tmp_path):
@@ -59,9 +73,12 @@ def test_the_history_has_a_row_an_epoch(tmp_path):
 
 
 def test_the_settings_are_those_of_the_run(tmp_path):
-    settings = train(tmp_path, epochs=1, learning_rate=0.0)["settings"]
-    assert settings["learning_rate"] == 0.0
-    assert (settings["max_epochs"], settings["units"]) == (1, 8)
+    settings = train(tmp_path, epochs=1, learning_rate=0.0, max_length=3)["settings"]
+    assert (settings["learning_rate"], settings["max_length"]) == (0.0, 3)
+    assert (settings["epochs"], settings["units"]) == (1, 8)
+    # What nobody chose is what the texts led to.
+    assert (settings["unit"], settings["min_count"]) == ("word", 1)
+    assert settings["token_dropout"] == 0.3
 
 
 def test_two_runs_with_one_seed_are_equal(tmp_path):
@@ -115,7 +132,7 @@ def test_no_class_name_stops_a_run(names, tmp_path):
 
 def test_texts_need_not_be_cut(tmp_path):
     lines = []
-    train(tmp_path, max_length=None, epochs=1, report=lines.append)
+    train(tmp_path, max_length=0, epochs=1, report=lines.append)
     assert lines[1] == "vocabulary of 15 tokens"
 
 

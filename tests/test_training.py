@@ -8,7 +8,7 @@ from rich.console import Console
 from rnn_keras import layers, training
 from rnn_keras.errors import InputError
 from rnn_keras.models import build_classifier
-from rnn_keras.training import make_callbacks, make_optimizer
+from rnn_keras.training import hold_out, make_callbacks, make_optimizer
 
 
 def callbacks(patience):
@@ -269,3 +269,47 @@ def test_restart_keeps_the_learning_rate():
     network.optimizer.learning_rate = 0.125
     training.restart(network, 0)
     assert float(network.optimizer.learning_rate) == 0.125
+
+
+def pairs(n=200, classes=4):
+    """Texts of one token each, some of them equal, and their classes."""
+    ids = np.arange(n, dtype=np.int32)[:, np.newaxis] % 150 + 1
+    return ids, ids[:, 0] % classes
+
+
+def test_held_out_texts_are_others_with_the_same_classes():
+    ids, labels = pairs()
+    (kept, kept_labels), (held, held_labels) = hold_out(ids, labels, 0.2, seed=0)
+    assert len(kept) + len(held) == 200
+    assert not set(kept[:, 0]) & set(held[:, 0])
+    for part, its_labels in ((kept, kept_labels), (held, held_labels)):
+        np.testing.assert_array_equal(part[:, 0] % 4, its_labels)
+    # A fifth of the 150 different texts.
+    assert len(np.unique(held)) == 30
+    counts = np.bincount(held_labels[np.unique(held[:, 0], return_index=True)[1]])
+    assert set(counts) <= {7, 8}
+    again = hold_out(ids, labels, 0.2, seed=0)[1][0]
+    other = hold_out(ids, labels, 0.2, seed=1)[1][0]
+    np.testing.assert_array_equal(held, again)
+    assert not np.array_equal(held, other)
+
+
+def test_a_class_of_one_text_is_trained_on():
+    ids, labels = pairs()
+    labels = labels.copy()
+    labels[149] = 9  # the only text with 150
+    for seed in range(5):
+        (_, kept), (_, held) = hold_out(ids, labels, 0.3, seed)
+        assert 9 in kept
+        assert 9 not in held
+
+
+def test_few_texts_are_all_trained_on():
+    ids, labels = pairs(90)
+    assert hold_out(ids, labels, 0.1, seed=0)[1] is None
+    assert hold_out(ids, labels, 0.12, seed=0)[1] is not None
+    assert hold_out(ids, labels, 0.0, seed=0)[1] is None
+    many_classes = (ids, np.arange(90) // 2)
+    assert hold_out(*many_classes, 0.4, seed=0)[1] is None
+    with pytest.raises(ValueError, match=r"`validation_split` must be 0 to below 1"):
+        hold_out(ids, labels, 1.0, seed=0)
