@@ -98,10 +98,10 @@ class LinearPath(keras.layers.Layer):
     ) -> "LinearPath":
         """A path fitted by TF-IDF and logistic regression, a class against the rest.
 
-        Beforehand each n-gram is scaled by how much it tells of the class: the root
-        of the absolute log-ratio of its frequencies in the class and outside. (S.
-        Wang and C. D. Manning, 2012, scale by the ratio itself and leave TF-IDF out;
-        `benchmarks/quality.md` compares.)
+        Beforehand each n-gram is scaled by how much it tells of the class, with the
+        log-ratio of its frequencies inside and outside. (S. Wang and C. D. Manning,
+        2012, scale by the ratio itself and leave TF-IDF out; `benchmarks/quality.md`
+        compares.)
 
         Args:
             ids: `(texts, timesteps)`, with one token at least.
@@ -284,12 +284,16 @@ def _presence(
 
 
 def _telling(present: csr_matrix, inside: np.ndarray) -> np.ndarray:
-    """Root of the absolute log-ratio of each n-gram's frequencies, with one added."""
+    """How much each n-gram tells of a class: sqrt(1/2 + |log(p / q)|).
+
+    p and q are the shares of texts that have it, inside the class and outside. Two
+    texts more, divided as all texts are, keep an n-gram that few have near p = q.
+    """
     logs = []
     for texts in (inside, ~inside):
-        counts = 1 + np.asarray(present[texts].sum(axis=0)).ravel()
-        logs.append(np.log(counts / counts.sum()))
-    return np.sqrt(np.abs(logs[0] - logs[1]))
+        counts = np.asarray(present[texts].sum(axis=0)).ravel()
+        logs.append(np.log(counts / texts.sum() + 2 / len(texts)))
+    return np.sqrt(0.5 + np.abs(logs[0] - logs[1]))
 
 
 def _chunks(ids: np.ndarray) -> Iterator[np.ndarray]:
