@@ -132,12 +132,9 @@ class LinearPath(keras.layers.Layer):
             table[:, classes] = np.outer(table[:, classes[1]], [-0.5, 0.5])
             bias[classes] = bias[classes[1]] * np.array([-0.5, 0.5])
         bias[np.isnan(bias)] = np.nanmin(bias)
-        for variable, value in (
-            (path.keys, keys),
-            (path.table, table),
-            (path.bias, bias),
-        ):
-            variable.assign(value)
+        path.keys.assign(keys)
+        path.table.assign(table)
+        path.bias.assign(bias)
         return path
 
     def call(self, ids: Any, logits: Any) -> Any:
