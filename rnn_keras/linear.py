@@ -27,6 +27,8 @@ from rnn_keras.vectorization import concatenate_ids
 # (D. E. Knuth, "The art of computer programming", volume 3, section 6.4): no two pairs
 # of ids below 52,000 have one key, and of longer n-grams next to none.
 _MULTIPLIER = 0x9E3779B9 - 2**32
+# The network as it is, and half of the linear logits beside it.
+_BELIEF = np.array([1.0, 0.5])
 _CHUNK = 1024
 
 
@@ -176,11 +178,11 @@ class LinearPath(keras.layers.Layer):
         def surprise(scales: np.ndarray) -> float:
             log_probabilities = log_softmax(np.tensordot(scales, both, 1), axis=1)
             told = log_probabilities[np.arange(len(labels)), labels].sum()
-            # Few texts, that any large scales might get right, say little: about
-            # 0.5 each, with a standard deviation of 0.5, is believed beforehand.
-            return 2 * ((scales - 0.5) ** 2).sum() - told
+            # Few texts, that any large scales might get right, say little: `_BELIEF`,
+            # with a standard deviation of 0.5, is believed beforehand.
+            return 2 * ((scales - _BELIEF) ** 2).sum() - told
 
-        best = minimize(surprise, [0.5, 0.5], bounds=[(0, None), (0, None)])
+        best = minimize(surprise, _BELIEF, bounds=[(0, None), (0, None)])
         self.scales.assign(best.x)
 
     def predict(self, ids: np.ndarray) -> np.ndarray:
