@@ -55,10 +55,26 @@ def test_train_prints_a_table_and_writes_the_run(trained):
     assert finished.returncode == 0, finished.stderr
     for word in ("accuracy", "macro F1", "F1 of neg", "F1 of pos", "TF-IDF + LR"):
         assert word in finished.stdout
-    assert "parameters, 3 epochs," in finished.stdout
+    assert "parameters and " in finished.stdout
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["class_names"] == ["neg", "pos"]
     assert {p.suffix for p in out.iterdir()} == {".keras", ".json", ".csv", ".png"}
+
+
+def test_the_network_alone_stands_beside_the_classifier(trained, table, tmp_path):
+    finished, out = trained
+    head = finished.stdout.splitlines()[1]
+    assert [cell.strip() for cell in head.split("┃")[2:5]] == [
+        "gru + n-grams",
+        "gru",
+        "TF-IDF + LR",
+    ]
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert f"and {metrics['ngrams']:,} n-grams, 3 epochs" in finished.stdout
+    alone = invoke("train", table, *COLUMNS, *QUICK, "--no-linear", "--out", tmp_path)
+    assert "gru + n-grams" not in alone.stdout
+    assert "parameters, 3 epochs" in alone.stdout
+    assert json.loads((tmp_path / "metrics.json").read_text())["ngrams"] == 0
 
 
 def test_nothing_of_tensorflows_start_shows(trained):
