@@ -9,7 +9,7 @@ READY := .venv/ready-$(VERSION)
 RUN := runs/demo
 NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
 
-.PHONY: help demo test test-portable test-data bench lint unit nbval notebooks lab clean
+.PHONY: help demo test test-portable test-data bench bench-quality lint unit nbval notebooks lab clean
 
 help:
 	@echo "make demo           train on the bundled messages, then classify three"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-portable  the notebooks with other kernels and one thread"
 	@echo "make test-data      tests on the corpora in RNN_KERAS_CACHE"
 	@echo "make bench          speed beside stock Keras and PyTorch, to benchmarks/speed.md"
+	@echo "make bench-quality  what each choice of the recipe is worth, to benchmarks/quality.md"
 	@echo "make notebooks      run all notebooks again, in place"
 	@echo "make lab            open the notebooks in JupyterLab"
 
@@ -62,6 +63,9 @@ bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt --editable ".[bench]"
 	$(BIN)/python benchmarks/speed.py
+
+bench-quality: $(READY)
+	$(BIN)/python benchmarks/quality.py
 
 notebooks: $(READY)
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
