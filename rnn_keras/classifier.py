@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from rnn_keras.labels import class_indices, classes_to_learn
+from rnn_keras.labels import check_pairs, class_indices, classes_to_learn
 from rnn_keras.linear import linear_path
 from rnn_keras.models import Cell, Pooling, build_classifier
 from rnn_keras.pipeline import TextPipeline
@@ -144,12 +144,13 @@ class TextClassifier(TextPipeline):
         Args:
             texts: raw strings.
             labels: class names, one a text.
-            validation_data: texts and labels to hold out; empty ones count as none.
+            validation_data: texts and labels to hold out, which no earlier `fit`
+                has seen; empty ones count as none.
             validation_split: share of `texts` that is held out where there are no
                 `validation_data`; equal texts stay together. Where it would be
-                fewer than ten texts, none are.
-            linear: add the linear path, where there are held-out texts. Without,
-                the classifier is the network alone.
+                fewer texts than ten, or than there are classes, none are.
+            linear: add the linear path, where texts are held out. Without it, as
+                where none are, the classifier is the network alone.
             epochs: passes over the texts at most; by default see
                 `rnn_keras.recipe.Recipe`.
             batch_size: texts in a step.
@@ -177,7 +178,9 @@ class TextClassifier(TextPipeline):
             )
         else:
             data, validation = hold_out(*data, validation_split, seed)
-        self.linear = self._forward = None
+        for part in filter(None, (data, validation)):
+            check_pairs(*part)  # before the path of an earlier `fit` goes
+        self._set_linear(None)
         recipe = recipe_for(texts, self.preprocessor.unit).but(epochs=epochs)
         history = train(
             self.network,
@@ -193,8 +196,7 @@ class TextClassifier(TextPipeline):
         )
         if linear and validation is not None:
             logits = np.log(np.maximum(self._probabilities(validation[0]), 1e-9))
-            self.linear = linear_path(
-                logits, data, validation, max_ngram=recipe.max_ngram
+            self._set_linear(
+                linear_path(logits, data, validation, max_ngram=recipe.max_ngram)
             )
-            self._forward = None
         return history

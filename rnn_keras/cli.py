@@ -63,7 +63,9 @@ def train(
         typer.Option(help="What a token is.", show_default=BY_THE_TEXTS),
     ] = None,
     units: Annotated[int, typer.Option(min=1, help="Size of the state.")] = 64,
-    embedding_dim: Annotated[int, typer.Option(min=1, help="Of a token.")] = 128,
+    embedding_dim: Annotated[
+        int, typer.Option(min=1, help="Of a token's vector.")
+    ] = 128,
     num_layers: Annotated[int, typer.Option(min=1, help="Recurrent layers.")] = 1,
     bidirectional: Annotated[bool, typer.Option(help="Read from both ends.")] = True,
     pooling: Annotated[
@@ -83,7 +85,8 @@ def train(
         ),
     ] = None,
     linear: Annotated[
-        bool, typer.Option(help="Add a linear model of n-grams to the network.")
+        bool,
+        typer.Option(help="Add a linear model of n-grams to the network's answer."),
     ] = True,
     max_tokens: Annotated[
         int, typer.Option(min=3, help="Size of the vocabulary at most.")
@@ -100,7 +103,7 @@ def train(
         int | None,
         typer.Option(
             min=0,
-            help="Tokens; longer texts are cut, by 0 none.",
+            help="Cut texts after so many tokens; 0: never.",
             show_default=BY_THE_TEXTS,
         ),
     ] = None,
@@ -139,9 +142,10 @@ def train(
 ) -> None:
     """Train a classifier, score it and save it.
 
-    A fifth of SOURCE is held out for the scores, a tenth to decide when to stop.
-    Writes model.keras, metrics.json, history.csv, curves.png and confusion.png,
-    and prints the scores with those of a linear model on the same test texts.
+    A fifth of SOURCE is held out for the scores, a tenth to decide when to stop and
+    how much a linear model of n-grams is to count beside the network. Writes
+    model.keras, metrics.json, history.csv, curves.png and confusion.png, and prints
+    the scores with those of the network alone and of TF-IDF with logistic regression.
     """
     from rnn_keras.folders import check_free
 

@@ -29,7 +29,7 @@ from rnn_keras.vectorization import concatenate_ids
 _MULTIPLIER = 0x9E3779B9 - 2**32
 # The network as it is, and half of the linear logits beside it.
 _BELIEF = np.array([1.0, 0.5])
-_CHUNK = 1024
+_CHUNK = 256
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
@@ -102,13 +102,12 @@ class LinearPath(keras.layers.Layer):
 
         Beforehand each n-gram is scaled by how much it tells of the class, with the
         log-ratio of its frequencies inside and outside. (S. Wang and C. D. Manning,
-        2012, scale by the ratio itself and leave TF-IDF out; `benchmarks/quality.md`
-        compares.)
+        2012, scale presence by the ratio itself.)
 
         Args:
             ids: `(texts, timesteps)`, with one token at least.
             labels: class indices `(texts,)`, of two classes or more. One that is
-                not among them gets the logit of the least probable one.
+                not among them gets the lowest bias of those that are, and no more.
             num_classes: this and `max_ngram` are arguments of the class.
             max_ngram: tokens in the longest n-gram.
             max_rows: where there are more n-grams, those in most texts are known.
@@ -297,4 +296,5 @@ def _telling(present: csr_matrix, inside: np.ndarray) -> np.ndarray:
 
 def _chunks(ids: np.ndarray) -> Iterator[np.ndarray]:
     for start in range(0, max(1, len(ids)), _CHUNK):
-        yield ids[start : start + _CHUNK]
+        part = ids[start : start + _CHUNK]
+        yield part[:, : max(1, np.count_nonzero(part, axis=1).max(initial=1))]

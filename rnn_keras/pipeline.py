@@ -29,7 +29,7 @@ from rnn_keras.vectorization import TextVectorizer
 class TextPipeline(keras.Model):
     """What a classifier does when it has been trained: the base of `TextClassifier`.
 
-    The arguments are those of `TextClassifier`.
+    The arguments are those of `TextClassifier`, which is the class to use.
     """
 
     def __init__(
@@ -44,6 +44,11 @@ class TextPipeline(keras.Model):
             raise ValueError(
                 f"`network` has {network.output_shape[-1]} logits for "
                 f"{len(class_names)} class names."
+            )
+        if linear is not None and linear.num_classes != len(class_names):
+            raise ValueError(
+                f"`linear` has {linear.num_classes} logits for {len(class_names)} "
+                "class names."
             )
         super().__init__(**kwargs)
         self.network = network
@@ -63,6 +68,14 @@ class TextPipeline(keras.Model):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         logits = self.network(inputs, training=training)
         return logits if self.linear is None else self.linear(inputs, logits)
+
+    def _set_linear(self, linear: LinearPath | None) -> None:
+        # Keras would keep the former path among the layers, and in the file.
+        former, self.linear = self.linear, None
+        if former is not None:
+            self._tracker.untrack(former)
+        self.linear = linear
+        self._forward = None
 
     def predict_proba(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
         """Class probabilities `(texts, classes)`, columns as in `class_names`."""
@@ -117,7 +130,7 @@ class TextPipeline(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        config = dict(config)
+        config = {"linear": None, **config}  # files of before have no such path
         for part in ("network", "preprocessor", "linear"):
             config[part] = keras.saving.deserialize_keras_object(
                 config[part], custom_objects=custom_objects

@@ -1,7 +1,6 @@
 """The settings that follow from the texts, where a person has not chosen them.
 
 Each rule looks at the texts alone: what kind they are of, how many, and how long.
-`benchmarks/quality.md` shows what each is worth.
 """
 
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ class Recipe:
 
     Attributes:
         unit: `"character"` where half of the texts or more are a single word, such
-            as names; else `"word"`.
+            as names (of those with a word); else `"word"`.
         min_count: 2 from 1,000 texts on, so that the network learns what to make of
             an unknown word; 1 below, and of characters.
         max_length: as many tokens as 99 of 100 texts have, within 64 and 400.
@@ -31,8 +30,8 @@ class Recipe:
             are characters, as those of Chinese are in either unit; 2 of words.
         token_dropout: 0.3 of words; none of characters, which all matter.
         learning_rate: of the first epoch; 0.002, and 0.005 of characters.
-        epochs: at most, so that they read 24 million tokens; 4 to 10, and to 20 of
-            characters.
+        epochs: at most, so that they read 24 million tokens of texts cut like that;
+            4 to 10, and to 20 of characters.
     """
 
     unit: Unit
@@ -52,14 +51,16 @@ def recipe_for(texts: Sequence[str], unit: Unit | None = None) -> Recipe:
     """The settings for training on `texts`.
 
     Args:
-        texts: the training texts, of which some 2,000 are looked at.
+        texts: the training texts, of which 2,000 to 4,000 are looked at.
         unit: what a token is, where that has been chosen.
     """
     sample = list(texts[:: max(1, len(texts) // _SAMPLE)])
     tokens = TextVectorizer("word").tokenize(sample)
     lengths = np.array([len(words) for words in tokens] or [0])
     if unit is None:
-        unit = "character" if np.median(lengths) <= 1 else "word"
+        filled = lengths[lengths > 0]
+        single = len(filled) and np.mean(filled == 1) >= 0.5
+        unit = "character" if single else "word"
     # A script without spaces gives words of one character.
     short = sum(map(len, (w for ws in tokens for w in ws))) < 1.5 * lengths.sum()
     if unit == "character":

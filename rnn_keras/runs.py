@@ -22,7 +22,6 @@ from matplotlib.figure import Figure
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.datasets import Splits
 from rnn_keras.folders import run_folder
-from rnn_keras.pipeline import TextPipeline
 from rnn_keras.plots import confusion_size, plot_confusion, plot_curves
 from rnn_keras.recipe import Recipe, recipe_for
 from rnn_keras.scoring import LinearBaseline, score
@@ -54,9 +53,9 @@ def train(
         source: name of the data, for `metrics.json`.
         seed: of weights, dropout and order.
         linear: of `TextClassifier.fit`, as are the next four.
-        epochs: passes at most.
+        epochs: passes at most; by default as `rnn_keras.recipe` has it.
         batch_size: texts in a step.
-        learning_rate: of the optimizer.
+        learning_rate: of the first epoch; by default likewise.
         patience: epochs without a lower loss before training stops.
         force: replace an older run in `out`.
         report: is given lines on what goes on.
@@ -84,6 +83,7 @@ def train(
             splits.train.texts,
             splits.train.labels,
             validation_data=(splits.validation.texts, splits.validation.labels),
+            validation_split=0,
             linear=linear,
             epochs=recipe.epochs,
             batch_size=batch_size,
@@ -95,7 +95,7 @@ def train(
         report(_what_was_read(model, len(splits.train)))
         predicted = [p.label for p in model.predict(splits.test.texts)]
         path = model.linear
-        alone = TextPipeline(model.network, model.preprocessor, model.class_names)
+        alone = TextClassifier(model.network, model.preprocessor, model.class_names)
         test = (splits.test.texts, splits.test.labels)
         metrics = {
             "test": score(splits.test.labels, predicted, model.class_names),

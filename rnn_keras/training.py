@@ -60,7 +60,7 @@ def hold_out(
 
     Returns:
         The two parts; `None` for the second where it would be fewer texts than ten,
-        or than there are classes.
+        or either would be fewer than there are classes.
 
     Raises:
         InputError: if there are not as many labels as texts.
@@ -72,8 +72,8 @@ def hold_out(
     _, first, text = np.unique(ids, axis=0, return_index=True, return_inverse=True)
     label = labels[first]
     common = np.flatnonzero(np.bincount(label, minlength=1)[label] > 1)
-    size = int(share * len(first))
-    if size < max(10, len(np.unique(label[common]))):
+    size, classes = int(share * len(first)), len(np.unique(label[common]))
+    if size < max(10, classes) or len(common) - size < classes:
         return (ids, labels), None
     _, held = train_test_split(
         common, test_size=size, stratify=label[common], random_state=seed

@@ -10,6 +10,7 @@ import pytest
 
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.errors import InputError
+from rnn_keras.linear import LinearPath
 from rnn_keras.models import CELLS, build_classifier
 from rnn_keras.vectorization import TextVectorizer
 
@@ -203,9 +204,9 @@ def test_texts_are_a_list_of_strings():
         small().evaluate(["a"], LABELS[1:3])
 
 
-def reviews(n=400):
+def reviews(n=400, seed=0):
     """The word that decides stands anywhere, `not` before it turns it round."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     texts, labels = [], []
     for _ in range(n):
         words = list(random.choice(["it", "was", "the", "room", "food"], 6))
@@ -229,7 +230,7 @@ def test_texts_are_held_out_for_the_linear_path():
     np.testing.assert_allclose(classifier.predict_proba(NEW), expected, atol=1e-6)
     assert not np.allclose(both, alone, atol=1e-2)
     # After one epoch the network knows nothing; pairs of words decide.
-    assert classifier.evaluate(*reviews())["accuracy"] == 1.0
+    assert classifier.evaluate(*reviews(seed=1))["accuracy"] == 1.0
 
 
 def test_without_the_linear_path_there_is_the_network_alone():
@@ -254,7 +255,41 @@ def test_a_file_has_the_linear_path(tmp_path):
         loaded.predict_proba(texts), classifier.predict_proba(texts), atol=1e-6
     )
     assert loaded.linear.rows == classifier.linear.rows
-    loaded.fit(texts, labels, epochs=1)  # and it goes on
+
+
+def test_a_second_fit_replaces_the_linear_path_also_in_the_file(tmp_path):
+    texts, labels = reviews(200)
+    classifier = TextClassifier.from_texts(texts, labels, units=6, seed=0)
+    classifier.fit(texts, labels, epochs=1)
+    weights = len(classifier.weights)
+    # The other way round, and with other n-grams.
+    turned = ["pos" if label == "neg" else "neg" for label in labels[:150]]
+    classifier.fit(texts[:150], turned, epochs=1)
+    assert len(classifier.weights) == weights
+    classifier.save(tmp_path / "model.keras")
+    loaded = TextClassifier.load(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        loaded.predict_proba(texts), classifier.predict_proba(texts), atol=1e-6
+    )
+    assert loaded.evaluate(texts[:150], turned)["accuracy"] == 1.0
+    loaded.fit(texts, labels, epochs=1)
+    assert loaded.evaluate(texts, labels)["accuracy"] == 1.0
+
+
+def test_a_refused_fit_changes_nothing():
+    texts, labels = reviews(200)
+    classifier = TextClassifier.from_texts(texts, labels, units=6, seed=0)
+    classifier.fit(texts, labels, epochs=1)
+    before = classifier.predict_proba(NEW)
+    with pytest.raises(InputError, match="3 texts, but 2 labels"):
+        classifier.fit(texts, labels, validation_data=(texts[:3], labels[:2]))
+    np.testing.assert_array_equal(classifier.predict_proba(NEW), before)
+
+
+def test_a_file_without_a_linear_path_in_its_configuration_loads():
+    config = small().get_config()
+    del config["linear"]
+    assert TextClassifier.from_config(config).linear is None
 
 
 def test_four_sentences_are_too_few_for_a_linear_path():
@@ -274,6 +309,8 @@ def test_a_network_of_another_size_is_refused():
     network = build_classifier(10, 3)
     with pytest.raises(ValueError, match="`network` has 3 logits for 2 class names"):
         TextClassifier(network, TextVectorizer(), ["a", "b"])
+    with pytest.raises(ValueError, match="`linear` has 1 logits for 3 class names"):
+        TextClassifier(network, TextVectorizer(), "abc", LinearPath(1, 5))
 
 
 def test_files_that_are_no_classifier_are_refused(tmp_path):

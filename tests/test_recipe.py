@@ -15,6 +15,10 @@ def texts(n, words, longer=()):
 def test_single_words_are_read_by_character():
     assert recipe_for(["Kowalski", "Nguyen", "de la Cruz"]).unit == "character"
     assert recipe_for(["Kowalski", "my name", "de la Cruz"]).unit == "word"
+    assert (
+        recipe_for(["Kowalski", "Nguyen", "de la Cruz", "van Dyk"]).unit == "character"
+    )
+    assert recipe_for(["", "", "", "a good room"]).unit == "word"
     # A Chinese character is a token, and two of them are no single word.
     assert recipe_for(["很好", "不错", "差"]).unit == "word"
 
@@ -62,7 +66,7 @@ def test_cut_tokens_are_not_read():
 def test_no_words_are_no_trouble(given):
     recipe = recipe_for(given)
     assert None not in astuple(recipe)
-    assert (recipe.max_length, recipe.epochs) == (64, 20)
+    assert (recipe.max_length, recipe.epochs) == (64, 10)
 
 
 def test_but_keeps_what_is_none():

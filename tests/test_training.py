@@ -309,6 +309,9 @@ def test_few_texts_are_all_trained_on():
     assert hold_out(ids, labels, 0.1, seed=0)[1] is None
     assert hold_out(ids, labels, 0.12, seed=0)[1] is not None
     assert hold_out(ids, labels, 0.0, seed=0)[1] is None
+    assert hold_out(ids, labels, 0.98, seed=0)[1] is None
+    rare = np.concatenate([np.arange(75), np.full(15, 75)])
+    assert hold_out(ids, rare, 0.2, seed=0)[1] is None
     many_classes = (ids, np.arange(90) // 2)
     assert hold_out(*many_classes, 0.4, seed=0)[1] is None
     with pytest.raises(ValueError, match=r"`validation_split` must be 0 to below 1"):
