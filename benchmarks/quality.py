@@ -1,6 +1,6 @@
 """What each choice of the recipe is worth, by cross-validation on training texts.
 
-    python benchmarks/quality.py [SOURCE ...]    # sources beside the package's own
+    python benchmarks/quality.py [SOURCE ...]    # tables beside its two corpora
 
 One choice is changed at a time. Every run is kept in quality.csv as it ends, and one
 that is there is not made again; quality.md is written from all of them. The test part
@@ -11,7 +11,6 @@ import argparse
 import csv
 import multiprocessing
 import os
-import platform
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -22,6 +21,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+from report import machine, section
 
 HERE = Path(__file__).parent
 FOLDS = 3
@@ -125,55 +125,39 @@ def tasks(sources: list[str], cell: str, done: pd.DataFrame) -> Iterator[tuple]:
                     yield source, cell, change, fold
 
 
-def table(runs: pd.DataFrame, score: str) -> str:
+def changes(runs: pd.DataFrame, score: str) -> tuple[list[str], list[list[str]]]:
     """Rows are changes, columns corpora: points of accuracy beside the recipe."""
     cells = runs.pivot_table(score, ["change", "fold"], "source") * 100
     recipe = cells.loc["the recipe"]
-    lines = [
-        "| | " + " | ".join(recipe.columns) + " |",
-        "|---|" + "--:|" * len(recipe.columns),
-        "| the recipe | " + " | ".join(f"{v:.1f}" for v in recipe.mean()) + " |",
-    ]
+    rows = [["the recipe", *(f"{v:.1f}" for v in recipe.mean())]]
     for change in list(CHANGES)[1:]:
         if change not in cells.index:
             continue
         difference = cells.loc[change] - recipe
-        spread = difference.std() / np.sqrt(FOLDS)
-        shown = [
-            f"{mean:+.1f} ± {error:.1f}"
-            for mean, error in zip(difference.mean(), spread, strict=True)
-        ]
-        lines.append(f"| {change} | " + " | ".join(shown) + " |")
-    return "\n".join(lines)
+        error = difference.std() / np.sqrt(FOLDS)
+        pairs = zip(difference.mean(), error, strict=True)
+        rows.append([change, *(f"{mean:+.1f} ± {e:.1f}" for mean, e in pairs)])
+    return ["", *recipe.columns], rows
 
 
 def report(runs: pd.DataFrame) -> str:
     """The text of quality.md."""
-    parts = [INTRODUCTION.format(folds=FOLDS, machine=machine())]
+    measured = machine(("tensorflow", "keras", "scikit-learn"))
+    parts = [INTRODUCTION.format(folds=FOLDS, machine=measured)]
     for cell, of_cell in runs.groupby("cell"):
         recipe = of_cell[of_cell["change"] == "the recipe"]
+        if recipe.empty:
+            continue
         means = recipe.groupby("source")[[*SCORES, "seconds"]].mean()
         means[SCORES] *= 100
-        lines = [
-            "| | " + " | ".join([*SCORES, "seconds"]) + " |",
-            "|---|" + "--:|" * (len(SCORES) + 1),
-        ]
-        for source, row in means.iterrows():
-            lines.append(f"| {source} | " + " | ".join(f"{v:.1f}" for v in row) + " |")
-        parts.append(f"## {cell}: the recipe, and its parts\n\n" + "\n".join(lines))
+        rows = [[name, *(f"{v:.1f}" for v in row)] for name, row in means.iterrows()]
+        head = ["", *SCORES, "seconds"]
+        parts.append(section(f"{cell}: the recipe, and its parts", head, rows))
         parts += [
-            f"## {cell}: one thing changed, {score}\n\n" + table(of_cell, score)
+            section(f"{cell}: one thing changed, {score}", *changes(of_cell, score))
             for score in ("classifier", "network")
         ]
-    return "\n\n".join(parts) + "\n"
-
-
-def machine() -> str:
-    versions = [f"Python {platform.python_version()}"]
-    from importlib.metadata import version
-
-    versions += [f"{p} {version(p)}" for p in ("tensorflow", "keras", "scikit-learn")]
-    return ", ".join(versions)
+    return "\n".join(parts)
 
 
 INTRODUCTION = """\
@@ -185,7 +169,8 @@ within, as `fit` does); the test parts are not read. `classifier` is what
 `TextClassifier` answers, `network` and `linear` are its two parts alone, `baseline`
 is TF-IDF of uni- and bigrams with logistic regression. In the tables of changes:
 points beside the recipe on the same folds, with the standard error of their mean.
-Every run stands in [quality.csv](quality.csv). {machine}."""
+Every run stands in [quality.csv](quality.csv). {machine}
+"""
 
 
 def main() -> None:

@@ -10,16 +10,15 @@ the same round, with the least and the most of them: on two cores a peer's threa
 get in each other's way for a while. Three processes or more at a time made that worse.
 """
 
-import datetime
-import importlib.metadata
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from report import machine, section
 
 from rnn_keras.corpora import CORPORA
 from rnn_keras.errors import InputError
@@ -34,6 +33,7 @@ PEERS = {
     "torch": "PyTorch, the seed's loop",
     "floor": "the products and activations alone",
 }
+MEASURED = ("tensorflow", "keras", "torch", "jax", "numpy")
 TRAIN_PEERS = ("keras", "keras_unmasked", "keras_xla", "keras_jax", "torch")
 
 
@@ -194,31 +194,6 @@ def one(_: str) -> str:
     )
 
 
-def section(title: str, head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    text = f"## {title}\n\n{table}\n"
-    print(text, flush=True)
-    return text
-
-
-def machine() -> str:
-    names = ("tensorflow", "keras", "torch", "jax", "numpy")
-    versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in names)
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        cpu = next(
-            line.split(":")[1].strip()
-            for line in info.read_text().splitlines()
-            if line.startswith("model name")
-        )
-    return (
-        f"{datetime.date.today()}, {os.cpu_count()} cores of {cpu}, "
-        f"Python {platform.python_version()}, {versions}."
-    )
-
-
 TASKS = {"train": train, "step": step, "imdb": imdb, "lengths": lengths, "one": one}
 ALL = [
     *[f"{task}:{cell}" for task in ("train", "step") for cell in CELLS],
@@ -265,7 +240,7 @@ def main() -> None:
         raise SystemExit(2) from None
     sections = [TASKS[task](cell) for task, cell in pairs]
     if not chosen:
-        text = INTRODUCTION.format(machine=machine()) + "\n".join(sections)
+        text = INTRODUCTION.format(machine=machine(MEASURED)) + "\n".join(sections)
         (HERE / "speed.md").write_text(text)
 
 
