@@ -29,3 +29,14 @@ def import_quietly() -> None:
         finally:
             os.dup2(standard_error, 2)
             os.close(standard_error)
+
+
+def use_one_thread() -> None:
+    """Keep TensorFlow to one thread in this process, which has not imported it yet.
+
+    Processes side by side use the cores better than threads: the steps of a
+    recurrence wait for each other.
+    """
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = "1"
+    import_quietly()

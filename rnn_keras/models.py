@@ -46,7 +46,8 @@ def build_classifier(
         cell: `"simple_rnn"`, `"lstm"` or `"gru"`.
         units: size of the state, in each direction.
         embedding_dim: size of a token's vector.
-        num_layers: recurrent layers, one on top of the other.
+        num_layers: recurrent layers, one on top of the other. 0 pools the embedded
+            tokens themselves: the network that any recurrent one must beat.
         bidirectional: read from both ends; the two states are put side by side.
         pooling: what the logits are computed from: the state after the last
             real token (`"last"`; with `bidirectional` also the backward
@@ -64,7 +65,8 @@ def build_classifier(
         `(batch, num_classes)`.
 
     Raises:
-        ValueError: for an unknown `cell` or `pooling`, or a size below 1.
+        ValueError: for an unknown `cell` or `pooling`, a size below 1, or no layer
+            whose last state there would be.
 
     Example, the network of four sentences, 282 parameters:
 
@@ -77,11 +79,15 @@ def build_classifier(
         "num_classes": num_classes,
         "units": units,
         "embedding_dim": embedding_dim,
-        "num_layers": num_layers,
     }
     for argument, value in sizes.items():
         if value < 1:
             raise ValueError(f"`{argument}` must be at least 1. Received: {value}")
+    if num_layers < (pooling == "last"):
+        least = '1, or 0 with another `pooling` than "last"'
+        raise ValueError(
+            f"`num_layers` must be at least {least}. Received: {num_layers}"
+        )
 
     ids = keras.Input((None,), dtype="int32", name="ids")
     x = keras.layers.Embedding(

@@ -40,24 +40,25 @@ def score(
 
 
 class LinearBaseline:
-    """TF-IDF of unigrams and bigrams, then logistic regression.
+    """TF-IDF of short n-grams, then logistic regression.
 
-    It has no memory and knows the order of two neighbours only, and on many
-    corpora it is hard to beat. It reads the same tokens as the recurrent network,
+    It has no memory and knows the order of neighbours only, and on many corpora it
+    is hard to beat. It reads the same tokens as the recurrent network,
     uncut.
 
     Args:
         vectorizer: whose `tokenize` splits the texts.
+        max_ngram: tokens in the longest n-gram; by default pairs.
     """
 
-    def __init__(self, vectorizer: TextVectorizer):
+    def __init__(self, vectorizer: TextVectorizer, max_ngram: int = 2):
         self.vectorizer = vectorizer
         self.pipeline: Pipeline = make_pipeline(
             TfidfVectorizer(
                 preprocessor=_as_it_is,
                 tokenizer=_as_it_is,
                 token_pattern=None,
-                ngram_range=(1, 2),
+                ngram_range=(1, max_ngram),
                 sublinear_tf=True,
             ),
             LogisticRegression(C=10, max_iter=1000),
@@ -70,6 +71,11 @@ class LinearBaseline:
     def predict(self, texts: Sequence[str]) -> list[str]:
         """The label of each text."""
         return self.pipeline.predict(self.vectorizer.tokenize(texts)).tolist()
+
+    def count_params(self) -> int:
+        """The number of weights and biases that were fitted."""
+        regression = self.pipeline[-1]
+        return regression.coef_.size + regression.intercept_.size
 
 
 def _as_it_is(tokens: list[str]) -> list[str]:

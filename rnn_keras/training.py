@@ -197,7 +197,7 @@ def train(
     # An optimizer may bring a schedule of its own, which cannot be set.
     first_rate = optimizer.get_config()["learning_rate"]
     own_schedule = not isinstance(first_rate, float)
-    num_lengths = _lengths_to_compile(network, data[0], epochs, batch_size)
+    num_lengths = lengths_to_compile(network, data[0], epochs, batch_size)
     lengths = {"num_lengths": num_lengths, "multiple": 4} if num_lengths else {}
     batches = Batches(*data, batch_size=batch_size, seed=seed, **lengths)
     held_out = None
@@ -263,7 +263,7 @@ def restart(network: keras.Model, seed: int) -> None:
                 variable.assign(new)
 
 
-def _lengths_to_compile(
+def lengths_to_compile(
     network: keras.Model, ids: np.ndarray, epochs: int, batch_size: int
 ) -> int:
     """For how many lengths compiling the training step pays; 0 for none."""

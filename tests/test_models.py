@@ -104,7 +104,7 @@ def test_token_dropout_drops_whole_tokens():
         ({"cell": "rnn"}, "`cell` must be one of .*simple_rnn.* Received: 'rnn'"),
         ({"pooling": "sum"}, "`pooling` must be one of .*last.* Received: 'sum'"),
         ({"units": 0}, "`units` must be at least 1. Received: 0"),
-        ({"num_layers": 0}, "`num_layers` must be at least 1. Received: 0"),
+        ({"num_layers": 0}, "`num_layers` must be at least 1, or 0 with"),
         ({"dropout": 1.5}, "dropout|rate"),
     ],
 )

@@ -143,7 +143,7 @@ def random_data():
 
 def trained_on(num_lengths, monkeypatch):
     """A network trained with the step compiled for so many lengths, or none."""
-    monkeypatch.setattr(training, "_lengths_to_compile", lambda *_: num_lengths)
+    monkeypatch.setattr(training, "lengths_to_compile", lambda *_: num_lengths)
     model, data = small_network(), random_data()
     history = training.train(model, data, data, epochs=3, batch_size=20)
     return model, history.history
@@ -191,12 +191,12 @@ ENOUGH = np.ones((1000, 100), np.int32)
 def test_the_step_is_compiled_where_that_pays():
     model = small_network()
     lengths = [
-        training._lengths_to_compile(model, ENOUGH, epochs, 10)
+        training.lengths_to_compile(model, ENOUGH, epochs, 10)
         for epochs in (1, 5, 10**4)
     ]
     assert lengths == [0, 2, 8]
     model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
-    assert training._lengths_to_compile(model, ENOUGH, 10**4, 10) == 0
+    assert training.lengths_to_compile(model, ENOUGH, 10**4, 10) == 0
 
 
 @pytest.mark.parametrize(
@@ -213,10 +213,10 @@ def test_what_xla_makes_slower_is_not_compiled(layer):
     pooling = layers.MaskedPooling1D()
     model = keras.Sequential([keras.layers.Embedding(3, 2), pooling])
     model.compile("adam", "sparse_categorical_crossentropy")
-    assert training._lengths_to_compile(model, ENOUGH, 10**4, 10) == 8
+    assert training.lengths_to_compile(model, ENOUGH, 10**4, 10) == 8
     model = keras.Sequential([keras.layers.Embedding(3, 2), layer, pooling])
     model.compile("adam", "sparse_categorical_crossentropy")
-    assert training._lengths_to_compile(model, ENOUGH, 10**4, 10) == 0
+    assert training.lengths_to_compile(model, ENOUGH, 10**4, 10) == 0
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "nadam", "adagrad", "ftrl"])

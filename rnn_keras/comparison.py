@@ -1,0 +1,248 @@
+"""Cells compared fairly: several seeds, matched sizes, and what else one would try.
+
+One division of the texts serves all. Beside the cells stand always the majority
+class, TF-IDF with logistic regression, and a network that averages the embeddings
+and has no recurrence. Every run is kept as it ends, and an interrupted comparison
+goes on where it stopped.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rnn_keras._tensorflow import use_one_thread
+from rnn_keras.classifier import TextClassifier
+from rnn_keras.contestants import FIT_SETTINGS, Contestant, Run, contestants, run
+from rnn_keras.datasets import Splits
+from rnn_keras.errors import InputError
+from rnn_keras.intervals import METRICS, Scores
+from rnn_keras.labels import class_indices, classes_to_learn
+from rnn_keras.matching import Match, match_parameters, match_seconds, step_seconds
+from rnn_keras.models import Cell
+from rnn_keras.progress import progress_bar
+from rnn_keras.recipe import recipe_for
+from rnn_keras.store import Store
+
+REFERENCE = "tfidf_2"
+Job = tuple[Contestant, int]  # and its seed
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs of all models on the same texts.
+
+    Attributes:
+        runs: in the order of the models, then of the seeds.
+        true: class index of every test text.
+        class_names: in the order of the indices.
+    """
+
+    runs: tuple[Run, ...]
+    true: np.ndarray
+    class_names: tuple[str, ...]
+
+    @property
+    def models(self) -> list[str]:
+        """The names of the models, in order."""
+        return list(dict.fromkeys(r.model for r in self.runs))
+
+    def predicted(self) -> dict[str, np.ndarray]:
+        """Model to class indices `(runs, texts)`."""
+        return {
+            model: np.array([r.predicted for r in self.runs if r.model == model])
+            for model in self.models
+        }
+
+    def table(self) -> pd.DataFrame:
+        """A row a run: model, seed, units, parameters, epochs, seconds, scores."""
+        frame = pd.DataFrame([asdict(r) for r in self.runs])
+        predicted = np.array(frame.pop("predicted").to_list())
+        weights = np.ones((1, len(self.true)))
+        for name, metric in METRICS.items():
+            frame[name] = metric(self.true, predicted)(weights)[0]
+        return frame
+
+    def summary(
+        self, reference: str = REFERENCE, metric: str = "accuracy"
+    ) -> pd.DataFrame:
+        """A row a model: sizes, seconds, the score, its difference to `reference`.
+
+        Args:
+            reference: a model.
+            metric: `"accuracy"` or `"macro_f1"`.
+
+        Returns:
+            By model: `runs`, `units`, `parameters`, `seconds` (mean), the mean of
+            the metric, `low` and `high` of its 95 % interval, and `difference`,
+            `difference_low`, `difference_high`; see `rnn_keras.intervals`.
+
+        Raises:
+            ValueError: if there is no such model or metric.
+        """
+        for given, known in ((reference, self.models), (metric, list(METRICS))):
+            if given not in known:
+                raise ValueError(f"{given!r} is none of {', '.join(known)}")
+        groups = self.table().groupby("model", sort=False)
+        frame = groups[["units", "parameters", "seconds"]].mean()
+        # Of a path of n-grams the number of parameters may differ between seeds.
+        frame[["units", "parameters"]] = frame[["units", "parameters"]].astype(int)
+        frame.insert(0, "runs", groups.size())
+        scores = Scores(self.true, self.predicted(), metric)
+        frame[[metric, "low", "high"]] = [scores.interval(m) for m in frame.index]
+        columns = ["difference", "difference_low", "difference_high"]
+        frame[columns] = [scores.difference(m, reference) for m in frame.index]
+        return frame
+
+
+def compare(
+    splits: Splits,
+    out: str | Path | None = None,
+    *,
+    cells: Sequence[Cell] = ("simple_rnn", "lstm", "gru"),
+    seeds: int = 5,
+    match: Match = "parameters",
+    units: int = 64,
+    executor: Executor | None = None,
+    force: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+    **settings: Any,
+) -> Comparison:
+    """Train every cell with every seed, and the models beside them.
+
+    Args:
+        splits: the three parts, the same for all.
+        out: folder that keeps every run as it ends; the runs that it has are not
+            made again.
+        cells: to be compared.
+        seeds: how many, from 0 on: of weights, dropout and order.
+        match: what the cells have alike: see `rnn_keras.matching`.
+        units: size of the state of the cell that has the most of it.
+        executor: where the runs are made: any `concurrent.futures.Executor`, that
+            of a cluster too, such as Dask's `Client.get_executor()`. By default one
+            process a core on this machine, of one thread each; a script that is not
+            a notebook needs `if __name__ == "__main__":` then.
+        force: throw away the comparison of other texts or settings in `out`.
+        report: is given lines on what goes on.
+        **settings: of `TextClassifier.from_texts` and `fit`, for all networks.
+
+    Raises:
+        InputError: if `out` holds a comparison of other texts or settings, or the
+            texts cannot be learned from, or none are left to be tested.
+    """
+    names = tuple(classes_to_learn(splits.train.texts, splits.train.labels))
+    if not len(splits.test):
+        raise InputError(f"{splits.train.source}: too few texts to test any")
+    store = Store(out, splits, settings, force) if out else None
+    sizes = store.sizes(cells, match, units) if store else None
+    sizes = sizes or _sizes(splits, cells, match, units, settings)
+    report("units: " + ", ".join(f"{cell} {n}" for cell, n in sizes.items()))
+    if store:
+        store.begin(match, units, sizes)
+    every = contestants(splits.train.texts, sizes, settings)
+    jobs = [(c, s) for c in every for s in range(seeds if c.is_network else 1)]
+    runs = {_key(job): store.read(_key(job)) if store else None for job in jobs}
+    missing = [job for job in jobs if runs[_key(job)] is None]
+    if len(missing) < len(jobs):
+        report(f"{len(jobs) - len(missing)} of {len(jobs)} runs are there already")
+    for job, result in _make(missing, splits, executor):
+        runs[_key(job)] = result
+        if store:
+            store.write(_key(job), result)
+    in_order = [r for result in runs.values() for r in result]
+    place = {m: i for i, m in enumerate(dict.fromkeys(r.model for r in in_order))}
+    in_order.sort(key=lambda r: place[r.model])  # stable: the seeds stay in order
+    true = class_indices(splits.test.labels, names)
+    return Comparison(tuple(in_order), true, names)
+
+
+def _key(job: Job) -> str:
+    """The name of the job's file: of another size it is another run."""
+    contestant, seed = job
+    units = contestant.settings.get("units", 0)
+    return f"{contestant.model}-{units}-{seed}"
+
+
+def _sizes(
+    splits: Splits,
+    cells: Sequence[Cell],
+    match: Match,
+    units: int,
+    settings: dict[str, Any],
+) -> dict[Cell, int]:
+    texts, labels = splits.train.texts, splits.train.labels
+    of_model = {k: v for k, v in settings.items() if k not in FIT_SETTINGS}
+
+    def build(cell: Cell, n: int) -> TextClassifier:
+        return TextClassifier.from_texts(
+            texts, labels, **{**of_model, "cell": cell, "units": n}
+        )
+
+    if match == "units":
+        return dict.fromkeys(cells, units)
+    if match == "parameters":
+        # The vocabulary is the same for all: one text of each class is enough.
+        first = {label: i for i, label in reversed(list(enumerate(labels)))}
+        texts, labels = [texts[i] for i in first.values()], list(first)
+        return match_parameters(
+            cells, units, lambda *size: build(*size).network.count_params()
+        )
+    recipe = recipe_for(texts, settings.get("unit"))
+    epochs = settings.get("epochs") or recipe.epochs
+    batch_size = settings.get("batch_size", 32)
+
+    def seconds(cell: Cell, n: int) -> float:
+        model = build(cell, n)
+        data = (
+            model.preprocessor.encode(texts).ids,
+            class_indices(labels, model.class_names),
+        )
+        return step_seconds(model.network, *data, epochs, batch_size)
+
+    return match_seconds(cells, units, seconds)
+
+
+def _make(
+    jobs: list[Job], splits: Splits, executor: Executor | None
+) -> Iterator[tuple[Job, list[Run]]]:
+    """The jobs with their runs, in the order in which they end."""
+    if not jobs:
+        return
+    if executor is None:
+        workers = min(os.cpu_count() or 1, len(jobs))
+        pool = ProcessPoolExecutor(
+            workers, mp_context=get_context("spawn"), initializer=use_one_thread
+        )
+    else:
+        pool = nullcontext(executor)
+    with pool as running, progress_bar() as bar:
+        waiting = {running.submit(run, *job, splits): job for job in jobs}
+        task = bar.add_task("training", total=len(jobs))
+        failed = None
+        try:
+            for future in as_completed(waiting):
+                if future.cancelled():
+                    continue
+                if future.exception() is None:
+                    yield waiting[future], future.result()
+                    bar.advance(task)
+                elif failed is None:
+                    # What is running may end and be kept; nothing else begins.
+                    failed = future
+                    _cancel(waiting)
+        finally:
+            _cancel(waiting)
+        if failed is not None:
+            failed.result()
+
+
+def _cancel(futures: Iterable[Future]) -> None:
+    for future in futures:
+        future.cancel()

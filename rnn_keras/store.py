@@ -1,0 +1,110 @@
+"""The folder of a comparison: every run a file, written as it ends, whole or not."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rnn_keras.contestants import Run
+from rnn_keras.datasets import Splits
+from rnn_keras.errors import InputError
+
+MANIFEST, RUNS = "comparison.json", "runs"
+
+
+class Store:
+    """Reads and writes the runs of one comparison.
+
+    `comparison.json` says what is compared, so that the runs of other texts or
+    settings are not taken for those of this one.
+
+    Args:
+        out: the folder; made when the first file is written.
+        splits: the texts.
+        settings: of all networks.
+        force: throw away the runs of another comparison.
+
+    Raises:
+        InputError: if `out` holds another comparison and `force` is not given, or
+            cannot be read.
+    """
+
+    def __init__(
+        self,
+        out: str | Path,
+        splits: Splits,
+        settings: dict[str, Any],
+        force: bool = False,
+    ):
+        self.out = Path(out)
+        self.force = force
+        self.manifest = {"texts": _digest(splits), "settings": settings}
+        self.found: dict[str, Any] = {}
+        path = self.out / MANIFEST
+        if path.exists():
+            try:
+                self.found = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise InputError(f"{path}: cannot be read ({error})") from error
+        other = [k for k, v in self.manifest.items() if self.found.get(k) != v]
+        if self.found and other and not force:
+            raise InputError(
+                f"{self.out}: holds a comparison of other {' and '.join(other)}; "
+                "choose another folder, or give --force to replace it"
+            )
+        if other:
+            self.found = {}
+
+    def sizes(
+        self, cells: Sequence[str], match: str, units: int
+    ) -> dict[str, int] | None:
+        """The units of each cell that are in use, if they were matched so."""
+        asked = {"match": match, "units": units, "cells": list(cells)}
+        if any(self.found.get(k) != v for k, v in asked.items()):
+            return None
+        return self.found["sizes"]
+
+    def begin(self, match: str, units: int, sizes: dict[str, int]) -> None:
+        """Write down what is compared."""
+        self.manifest |= {"match": match, "units": units}
+        self.manifest |= {"cells": list(sizes), "sizes": sizes}
+        if not self.found:  # the runs of other texts or settings
+            for path in (self.out / RUNS).glob("*.json"):
+                path.unlink()
+        self._write(self.out / MANIFEST, self.manifest)
+
+    def read(self, key: str) -> list[Run] | None:
+        """The runs kept as `key`, or `None`."""
+        path = self.out / RUNS / f"{key}.json"
+        if not path.exists():
+            return None
+        try:
+            return [Run(**r) for r in json.loads(path.read_text(encoding="utf-8"))]
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{path}: cannot be read ({error})") from error
+
+    def write(self, key: str, runs: list[Run]) -> None:
+        """Keep runs as `key`."""
+        self._write(self.out / RUNS / f"{key}.json", [asdict(r) for r in runs])
+
+    def _write(self, path: Path, content: Any) -> None:
+        text = json.dumps(content, ensure_ascii=False)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(
+                "w", encoding="utf-8", dir=path.parent, delete=False
+            ) as file:
+                file.write(text + "\n")
+            os.replace(file.name, path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _digest(splits: Splits) -> str:
+    """A name for exactly these texts and labels, in these parts."""
+    parts = [[part.texts, part.labels] for part in splits[:3]]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
