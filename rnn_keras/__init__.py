@@ -30,17 +30,21 @@ _MODULE_OF = {
 }
 _NEEDS_TENSORFLOW = {
     "classifier",
+    "comparison",
+    "contestants",
     "diagnostics",
     "inference",
     "layers",
     "linear",
     "loop",
+    "matching",
     "models",
     "pipeline",
     "recipe",
     "recurrence",
     "scan",
     "steps",
+    "store",
     "training",
     "vectorization",
 }

@@ -6,16 +6,16 @@ commands, and `--help` answers at once.
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from rnn_keras._tensorflow import import_quietly
+from rnn_keras.cli_compare import compare
+from rnn_keras.console import columns, load, one_line_errors, say
 from rnn_keras.errors import InputError
 from rnn_keras.options import (
     BY_THE_TEXTS,
@@ -30,7 +30,6 @@ from rnn_keras.options import (
 
 if TYPE_CHECKING:
     from rnn_keras.classifier import TextClassifier
-    from rnn_keras.datasets import LabelledTexts
 
 app = typer.Typer(
     help="Train and use recurrent text classifiers.",
@@ -41,14 +40,7 @@ app = typer.Typer(
 )
 
 
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Turn an InputError into its line on standard error and exit status 2."""
-    try:
-        yield
-    except InputError as error:
-        print(f"rnn-keras: {error}", file=sys.stderr)
-        raise typer.Exit(2) from error
+app.command()(compare)
 
 
 @app.command()
@@ -149,15 +141,15 @@ def train(
     """
     from rnn_keras.folders import check_free
 
-    columns = _columns(text_column, label_column, no_header, encoding)
-    with _one_line_errors():
+    table = columns(text_column, label_column, no_header, encoding)
+    with one_line_errors():
         check_free(out, force)
-        corpus = _load(source, columns)
+        corpus = load(source, table)
         if test is not None:
-            test_corpus = _load(test, columns)
+            test_corpus = load(test, table)
             corpus = replace(corpus, test=test_corpus.test or test_corpus)
         splits = corpus.split(seed=seed)
-        _say(*splits.notes)
+        say(*splits.notes)
         import_quietly()
         from rnn_keras import runs
 
@@ -172,7 +164,7 @@ def train(
             learning_rate=learning_rate,
             patience=patience,
             force=force,
-            report=_say,
+            report=say,
             cell=cell,
             unit=unit,
             units=units,
@@ -206,8 +198,8 @@ def evaluate(
     Every text of SOURCE is scored; of a data set with an official test part, that
     part. Texts that the classifier was trained on flatter it.
     """
-    with _one_line_errors():
-        corpus = _load(source, _columns(text_column, label_column, no_header, encoding))
+    with one_line_errors():
+        corpus = load(source, columns(text_column, label_column, no_header, encoding))
         corpus = corpus.test or corpus
         scores = _load_classifier(run).evaluate(corpus.texts, corpus.labels)
     if as_json:
@@ -242,7 +234,7 @@ def predict(
     if not texts:
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")
         lines = (line.rstrip("\r\n") for line in sys.stdin)
-    with _one_line_errors():
+    with one_line_errors():
         classifier = _load_classifier(run)
         while chunk := list(islice(lines, 1024)):
             for prediction in classifier.predict(chunk):
@@ -263,25 +255,6 @@ def datasets() -> None:
     print(f"Downloads are kept in {cache_folder()} (RNN_KERAS_CACHE moves it).")
 
 
-def _columns(
-    text: str | None, label: str | None, no_header: bool, encoding: str
-) -> dict[str, Any]:
-    return {
-        "text_column": text,
-        "label_column": label,
-        "header": not no_header,
-        "encoding": encoding,
-    }
-
-
-def _load(source: str, columns: dict[str, Any]) -> "LabelledTexts":
-    from rnn_keras.datasets import load_dataset
-
-    corpus = load_dataset(source, **columns)
-    _say(f"{source}: {len(corpus):,} texts", *corpus.notes)
-    return corpus
-
-
 def _load_classifier(run: Path) -> "TextClassifier":
     path = run / "model.keras" if run.is_dir() else run
     # `load` would find that too, but only after the seconds of TensorFlow's import.
@@ -290,8 +263,3 @@ def _load_classifier(run: Path) -> "TextClassifier":
     from rnn_keras import TextClassifier
 
     return TextClassifier.load(path)
-
-
-def _say(*lines: str) -> None:
-    for line in lines:
-        print(line, file=sys.stderr)

@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from rnn_keras._tensorflow import use_one_thread
+from rnn_keras.charts import plot_comparison
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.contestants import FIT_SETTINGS, Contestant, Run, contestants, run
 from rnn_keras.datasets import Splits
@@ -161,6 +163,22 @@ def compare(
     in_order.sort(key=lambda r: place[r.model])  # stable: the seeds stay in order
     true = class_indices(splits.test.labels, names)
     return Comparison(tuple(in_order), true, names)
+
+
+def write_summary(
+    compared: Comparison, out: Path, reference: str, metric: str
+) -> pd.DataFrame:
+    """Write runs.csv, summary.csv and comparison.png to `out`; the summary."""
+    table, summary = compared.table(), compared.summary(reference, metric)
+    figure = Figure(figsize=(6.5, 1.2 + 0.4 * len(summary)), layout="constrained")
+    plot_comparison(summary, table, figure.subplots())
+    try:
+        table.to_csv(out / "runs.csv", index=False)
+        summary.round(6).to_csv(out / "summary.csv")
+        figure.savefig(out / "comparison.png", dpi=150)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror})") from error
+    return summary
 
 
 def _key(job: Job) -> str:

@@ -1,13 +1,17 @@
 """What the command line prints as tables."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from rnn_keras.corpora import CORPORA
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def print_scores(columns: dict[str, dict[str, Any]]) -> None:
@@ -47,6 +51,40 @@ def print_run(cell: str, metrics: dict[str, Any], out: Path) -> None:
     print(
         f"{metrics['parameters']:,} parameters{beside}, {metrics['epochs']} epochs, "
         f"{metrics['seconds']:.1f} seconds; saved in {out}"
+    )
+
+
+def print_comparison(
+    summary: "pd.DataFrame", reference: str, metric: str, n: int
+) -> None:
+    """A row a model: sizes, seconds, score and difference with their intervals.
+
+    Args:
+        summary: of `rnn_keras.comparison.Comparison.summary`.
+        reference: that the differences are to.
+        metric: that was summarised.
+        n: number of test texts.
+    """
+    title = metric.replace("macro_f1", "macro F1")
+    # As narrow as a terminal of 80 columns.
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("model", no_wrap=True)
+    for head in ("parameters", "seconds", f"{title} %", f"- {reference}"):
+        table.add_column(escape(head), justify="right", no_wrap=True)
+    for model, row in summary.iterrows():
+        points = 100 * row.drop(["runs", "units", "parameters", "seconds"])
+        mean, low, high, difference, least, most = points
+        table.add_row(
+            escape(str(model)),
+            f"{row['parameters']:,.0f}",
+            f"{row['seconds']:.1f}",
+            escape(f"{mean:.1f} [{low:.1f} {high:.1f}]"),
+            escape(f"{difference:+.1f} [{least:+.1f} {most:+.1f}]"),
+        )
+    Console().print(table)
+    print(
+        f"[]: 95 % intervals over {n:,} test texts and the seeds; "
+        f"networks: mean of {summary['runs'].max()} runs"
     )
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from rnn_keras import comparison
+from rnn_keras.charts import plot_comparison
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.comparison import compare
 from rnn_keras.datasets import LabelledTexts
@@ -247,3 +248,18 @@ def test_a_kept_run_is_json_that_anyone_can_read(done):
     (run, *_) = json.loads((done[1] / "runs" / "tfidf_2-0-0.json").read_text())
     assert run["model"] == "tfidf_2"
     assert len(run["predicted"]) == len(splits(10).test)
+
+
+def test_the_plot_shows_every_model_but_the_majority(done):
+    compared = done[0]
+    summary = compared.summary()
+    ax = plot_comparison(summary, compared.table())
+    names = [label.get_text().split(" ")[0] for label in ax.get_yticklabels()]
+    best = summary.drop(index="majority").sort_values("accuracy").index
+    assert names == list(best)
+    ends = [tuple(line.get_xdata()) for line in ax.lines[: 2 * len(best)]]
+    for _, row in summary.drop(index="majority").iterrows():
+        assert (row["low"], row["high"]) in ends
+    assert f"(majority class: {summary.loc['majority', 'accuracy']:.3f})" in (
+        ax.get_xlabel()
+    )

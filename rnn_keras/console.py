@@ -1,0 +1,50 @@
+"""What the commands share: reading a source, and saying what goes wrong."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rnn_keras.errors import InputError
+
+if TYPE_CHECKING:
+    from rnn_keras.datasets import LabelledTexts
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn an InputError into its line on standard error and exit status 2."""
+    try:
+        yield
+    except InputError as error:
+        print(f"rnn-keras: {error}", file=sys.stderr)
+        raise typer.Exit(2) from error
+
+
+def columns(
+    text: str | None, label: str | None, no_header: bool, encoding: str
+) -> dict[str, Any]:
+    """The options of a table as arguments of `load_dataset`."""
+    return {
+        "text_column": text,
+        "label_column": label,
+        "header": not no_header,
+        "encoding": encoding,
+    }
+
+
+def load(source: str, table: dict[str, Any]) -> "LabelledTexts":
+    """The texts of `source`, and a line on how many there are."""
+    from rnn_keras.datasets import load_dataset
+
+    corpus = load_dataset(source, **table)
+    say(f"{source}: {len(corpus):,} texts", *corpus.notes)
+    return corpus
+
+
+def say(*lines: str) -> None:
+    """Print lines on standard error."""
+    for line in lines:
+        print(line, file=sys.stderr)
