@@ -33,6 +33,7 @@ _NEEDS_TENSORFLOW = {
     "comparison",
     "contestants",
     "diagnostics",
+    "explanation",
     "inference",
     "layers",
     "linear",

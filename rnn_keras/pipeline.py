@@ -12,6 +12,8 @@ from typing import Any, Self, overload
 import keras
 import numpy as np
 
+from rnn_keras.errors import InputError
+from rnn_keras.explanation import Explanation, explain_logits
 from rnn_keras.inference import (
     Prediction,
     load_model,
@@ -118,6 +120,48 @@ class TextPipeline(keras.Model):
         check_pairs(texts, labels)
         predicted = [p.label for p in self.predict(texts, batch_size)]
         return score([str(label) for label in labels], predicted, self.class_names)
+
+    def explain(
+        self, text: str, label: str | None = None, against: str | None = None
+    ) -> Explanation:
+        """What each token adds to the decision: see `rnn_keras.explanation`.
+
+        Args:
+            text: one string.
+            label: the class to explain; by default the most probable.
+            against: the class to weigh it against; by default the most probable of
+                the others.
+
+        Raises:
+            InputError: if `label` or `against` is no class, or they are the same.
+        """
+        encoded = self.preprocessor.encode([text]).ids
+        given = [name for name in (label, against) if name is not None]
+        chosen = class_indices(given, self.class_names).tolist()
+        if len(set(chosen)) < len(chosen):
+            raise InputError(f"class {label!r} cannot be weighed against itself")
+        ranked = np.argsort(-self._probabilities(encoded)[0], kind="stable").tolist()
+        others = [i for i in ranked if i not in chosen]
+        first = chosen.pop(0) if label is not None else others.pop(0)
+        second = chosen.pop(0) if against is not None else others.pop(0)
+        weights = np.zeros(len(self.class_names))
+        weights[[first, second]] = 1, -1
+
+        ids = encoded[0, encoded[0] != 0]
+        prefixes = np.tril(np.tile(ids, (len(ids), 1)))
+        logits = np.asarray(self(encoded, training=False), np.float64)[0]
+        parts, rest = explain_logits(self.network, self.linear, ids, weights)
+        return Explanation(
+            text=text,
+            tokens=tuple(self.preprocessor.tokenize([text])[0][: len(ids)]),
+            label=self.class_names[first],
+            against=self.class_names[second],
+            difference=float(logits @ weights),
+            contributions=parts,
+            rest=rest,
+            probabilities=self._probabilities(prefixes),
+            class_names=self.class_names,
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {
