@@ -1,10 +1,20 @@
-"""Figures of comparisons, where `plots` has those of networks and their training."""
+"""Figures of comparisons and explanations: what `plots` has no room for."""
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from rnn_keras.plots import BLUE, VERMILION
+from rnn_keras.errors import InputError
+from rnn_keras.plots import BLUE, VERMILION, text_fonts
+
+if TYPE_CHECKING:
+    from rnn_keras.explanation import Explanation
 
 
 def plot_comparison(
@@ -45,3 +55,90 @@ def plot_comparison(
     ax.grid(axis="x", color="0.9")
     ax.set_axisbelow(True)
     return ax
+
+
+def plot_contributions(explanation: "Explanation", ax: Axes | None = None) -> Axes:
+    """What each token adds to the decision, from the first at the top to the last.
+
+    Args:
+        explanation: of `TextClassifier.explain`.
+        ax: to draw on; a new figure by default.
+    """
+    ax = ax or _tall(explanation)
+    values = explanation.contributions
+    colours = np.where(values > 0, BLUE, VERMILION)
+    ax.barh(range(len(values)), values, color=colours)
+    ax.axvline(0, color="black", lw=0.8)
+    _name_tokens(explanation, ax)
+    ax.set_xlabel(
+        f"to {explanation.against}  \N{LEFTWARDS ARROW}  nats  "
+        f"\N{RIGHTWARDS ARROW}  to {explanation.label}",
+        family=text_fonts(),
+        parse_math=False,
+    )
+    ax.set_title(
+        f"sum {explanation.difference:+.2f}, of which {explanation.rest:+.2f} "
+        "without a token",
+        fontsize="medium",
+    )
+    return ax
+
+
+def plot_reading(explanation: "Explanation", ax: Axes | None = None) -> Axes:
+    """The class probabilities after each token, from the top down.
+
+    Args:
+        explanation: of `TextClassifier.explain`; its two classes are drawn.
+        ax: to draw on; a new figure by default.
+    """
+    ax = ax or _tall(explanation)
+    rows = np.arange(len(explanation.tokens))
+    styles = ((explanation.label, BLUE, "o-"), (explanation.against, VERMILION, "s--"))
+    for name, colour, style in styles:
+        column = explanation.class_names.index(name)
+        # A class name may hold dollar signs, which would begin a formula.
+        label = name.replace("$", r"\$")
+        values = explanation.probabilities[:, column]
+        ax.plot(values, rows, style, color=colour, ms=4, label=label)
+    _name_tokens(explanation, ax)
+    ax.set(xlim=(-0.03, 1.03), xlabel="probability of the text so far")
+    ax.legend(prop={"family": text_fonts()})
+    return ax
+
+
+def save_explanation(explanation: "Explanation", path: Path) -> None:
+    """Draw both figures of an explanation side by side in a file.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    figure = Figure((9, _height(explanation)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    plot_contributions(explanation, left)
+    plot_reading(explanation, right)
+    try:
+        with warnings.catch_warnings():
+            # Where no font on the machine has a token's characters.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        # ValueError: an ending that is no format of pictures.
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be written ({reason})") from error
+
+
+def _height(explanation: "Explanation") -> float:
+    return min(1.2 + 0.22 * max(4, len(explanation.tokens)), 60)
+
+
+def _tall(explanation: "Explanation") -> Axes:
+    size = (5, _height(explanation))
+    return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def _name_tokens(explanation: "Explanation", ax: Axes) -> None:
+    tokens = explanation.tokens
+    ax.set_yticks(range(len(tokens)), tokens, family=text_fonts(), parse_math=False)
+    ax.set_ylim(len(tokens) - 0.4, -0.6)
+    ax.grid(axis="x", color="0.9")
+    ax.set_axisbelow(True)

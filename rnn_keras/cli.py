@@ -246,6 +246,39 @@ def predict(
 
 
 @app.command()
+def explain(
+    run: RunFolder,
+    text: Annotated[str, typer.Argument(help="The text.", show_default=False)],
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="CLASS", help="Explain this one, not the likeliest."),
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Draw it, too.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what each token of a text adds to the decision.
+
+    Prints for every token what it adds to the logit of the class, less that of the
+    next probable class, and the probability of the class when the text ends there.
+    """
+    sys.stdout.reconfigure(errors="replace")
+    with one_line_errors():
+        explanation = _load_classifier(run).explain(text, label)
+        if figure is not None:
+            from rnn_keras.charts import save_explanation
+
+            save_explanation(explanation, figure)
+    if as_json:
+        print(json.dumps(explanation.to_dict(), ensure_ascii=False))
+    else:
+        from rnn_keras.tables import print_explanation
+
+        print_explanation(explanation)
+
+
+@app.command()
 def datasets() -> None:
     """List the data sets that are known by name."""
     from rnn_keras.corpora import cache_folder

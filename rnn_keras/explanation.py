@@ -15,7 +15,7 @@ not what would happen without it, and zeros, from which the line starts, are no 
 that the network was trained on.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -57,6 +57,15 @@ class Explanation(NamedTuple):
     probabilities: np.ndarray
     class_names: tuple[str, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """The same in what JSON has; the probabilities by class name."""
+        columns = zip(self.class_names, self.probabilities.T.tolist(), strict=True)
+        return {
+            **self._asdict(),
+            "contributions": self.contributions.tolist(),
+            "probabilities": dict(columns),
+        }
+
 
 def explain_logits(
     network: keras.Model, path: LinearPath | None, ids: np.ndarray, weights: np.ndarray
@@ -90,24 +99,34 @@ def integrated_gradients(
     """Contributions of a network's tokens to a weighted sum of its logits.
 
     Args:
-        network: whose first layer of weights is the embedding `"embedding"`, as of
-            `build_classifier`; from token ids to logits.
+        network: a chain of layers from an embedding to logits, as of
+            `build_classifier`.
         ids: of one text, `(timesteps,)`, without padding.
         weights: of the logits, `(classes,)`.
 
     Returns:
         `(timesteps,)`, and the sum where all embedded tokens are zeros.
+
+    Raises:
+        ValueError: if the network is no such chain.
     """
-    embedding = network.get_layer("embedding")
-    # The ids still make the mask.
-    head = keras.Model([network.input, embedding.output], network.output)
-    vectors = tf.identity(embedding(ids[None]))  # without the mask on it
+    # Not by a model from the embedding on: to make one, Keras would call the layers
+    # anew, and could not save the network afterwards.
+    first, *layers = network.layers[1:]
+    vectors = tf.identity(first(ids[None]))  # no token is padding: without a mask
 
     def value(inputs: tf.Tensor) -> tf.Tensor:
-        same = tf.constant(np.tile(ids, (len(inputs), 1)))
-        logits = tf.cast(head([same, inputs], training=False), tf.float32)
-        return tf.linalg.matvec(logits, tf.constant(weights, tf.float32))
+        for layer in layers:
+            inputs = layer(inputs)
+        return tf.linalg.matvec(tf.cast(inputs, tf.float32), chosen)
 
+    chosen = tf.constant(weights, tf.float32)
+    expected = network(ids[None]).numpy()[0] @ weights
+    if abs(float(value(vectors)[0]) - expected) > _TOLERANCE * (1 + abs(expected)):
+        raise ValueError(
+            f"{network.name!r} must be a chain of layers, an embedding first. "
+            "Run one after the other they give another result."
+        )
     start = float(value(tf.zeros_like(vectors))[0])
     end = float(value(vectors)[0])
     at_once = max(1, _VALUES_AT_ONCE // int(tf.size(vectors)))

@@ -89,7 +89,7 @@ def plot_confusion(
         ax.text(
             column, row, f"{counts[row, column]:,}", ha="center", va="center", c=colour
         )
-    ticks, fonts = range(len(names)), _fonts()
+    ticks, fonts = range(len(names)), text_fonts()
     crowded = len(names) > 4 or len(names) * max(map(len, names)) > 16
     turned = {"rotation": 45, "ha": "right"} if crowded else {}
     # A class name may hold dollar signs, which would begin a formula.
@@ -289,7 +289,7 @@ def confusion_size(num_classes: int) -> tuple[float, float]:
     return side + 0.5, side
 
 
-def _fonts() -> list[str]:
+def text_fonts() -> list[str]:
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return ["DejaVu Sans", *(name for name in _EAST_ASIAN if name in installed)]
 

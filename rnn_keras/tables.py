@@ -7,11 +7,14 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from rnn_keras.corpora import CORPORA
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from rnn_keras.explanation import Explanation
 
 
 def print_scores(columns: dict[str, dict[str, Any]]) -> None:
@@ -86,6 +89,39 @@ def print_comparison(
         f"[]: 95 % intervals over {n:,} test texts and the seeds; "
         f"networks: mean of {summary['runs'].max()} runs"
     )
+
+
+def print_explanation(explanation: "Explanation") -> None:
+    """The decision, the text in colours where there are any, and a row a token.
+
+    Args:
+        explanation: of `TextClassifier.explain`.
+    """
+    label, against = explanation.label, explanation.against
+    print(
+        f"{label} before {against}: {explanation.difference:+.2f} nats, "
+        f"of which {explanation.rest:+.2f} without a token"
+    )
+    values = explanation.contributions
+    largest = max(abs(values), default=0) or 1
+    text = Text()
+    for token, value in zip(explanation.tokens, values, strict=True):
+        # From white to blue or vermilion, as in the figures.
+        colour = (0, 114, 178) if value > 0 else (213, 94, 0)
+        shares = (255 - (255 - c) * abs(value) / largest for c in colour)
+        red, green, blue = map(round, shares)
+        text.append(token, f"black on rgb({red},{green},{blue})").append(" ")
+    console = Console()
+    if console.is_terminal:
+        console.print(text)
+    table = Table("token", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(escape(f"to {label}"), justify="right")
+    table.add_column(escape(f"{label} so far"), justify="right")
+    column = explanation.class_names.index(label)
+    after = explanation.probabilities[:, column]
+    for token, value, chance in zip(explanation.tokens, values, after, strict=True):
+        table.add_row(escape(token), f"{value:+.2f}", f"{chance:.3f}")
+    console.print(table)
 
 
 def print_corpora() -> None:

@@ -1,7 +1,12 @@
+import json
+
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from rnn_keras.charts import plot_contributions, plot_reading
 from rnn_keras.classifier import TextClassifier
+from rnn_keras.cli import app
 from rnn_keras.errors import InputError
 from rnn_keras.explanation import integrated_gradients, ngram_contributions
 from rnn_keras.linear import LinearPath
@@ -134,3 +139,49 @@ def test_empty_and_cut_texts_are_explained_too(classifier, linear):
     assert empty.rest == pytest.approx(empty.difference, abs=1e-4)
     cut = model.explain("good " * 30)
     assert len(cut.tokens) == len(cut.contributions) == 12
+
+
+def test_figures_show_the_numbers(classifier):
+    explained = classifier.explain("bad $good$ weird 坏")
+    ax = plot_contributions(explained)
+    widths = [bar.get_width() for bar in ax.patches]
+    np.testing.assert_allclose(widths, explained.contributions)
+    tokens = [label.get_text() for label in ax.get_yticklabels()]
+    assert tokens == list(explained.tokens) == ["bad", "$", "good", "$", "weird", "坏"]
+    top, bottom = ax.get_ylim()[::-1]
+    assert top < bottom  # the first token is at the top
+    ax = plot_reading(explained)
+    column = explained.class_names.index(explained.label)
+    np.testing.assert_allclose(
+        ax.lines[0].get_xdata(), explained.probabilities[:, column]
+    )
+
+
+def test_the_command_prints_every_token_and_draws(classifier, tmp_path):
+    def invoke(*arguments):
+        return CliRunner().invoke(app, ["explain", *map(str, arguments)])
+
+    classifier.save(tmp_path / "model.keras")
+    figure = tmp_path / "why.png"
+    shown = invoke(tmp_path, "bad [b]good[/b] day", "--figure", figure)
+    assert shown.exit_code == 0
+    rows = [line.split() for line in shown.stdout.splitlines()]
+    assert [r[0] for r in rows if len(r) == 3 and r[1][0] in "+-"] == [
+        *("bad", "[", "b", "]", "good", "[", "/", "b", "]", "day")
+    ]
+    assert figure.read_bytes()[1:4] == b"PNG"
+    found = json.loads(invoke(tmp_path, "bad day", "--label", "odd", "--json").stdout)
+    assert found["label"] == "odd"
+    assert found["tokens"] == ["bad", "day"]
+    total = sum(found["contributions"]) + found["rest"]
+    assert total == pytest.approx(found["difference"], abs=0.01)
+    for wrong, message in (
+        (["--label", "no"], "label 'no' is none of the classifier's classes"),
+        (["--figure", tmp_path / "no" / "a.png"], "a.png: cannot be written (No such"),
+        (["--figure", tmp_path / "a.doc"], "a.doc: cannot be written (Format 'doc'"),
+    ):
+        refused = invoke(tmp_path, "bad day", *wrong)
+        assert refused.exit_code == 2
+        assert message in refused.stderr
+        assert refused.stderr.count("\n") == 1
+    assert invoke(tmp_path, "").exit_code == 0
