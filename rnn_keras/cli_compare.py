@@ -74,6 +74,12 @@ def compare(
         import_quietly()
         from rnn_keras import comparison
 
+        settings = {"linear": linear, "unit": unit, "epochs": epochs}
+        models = comparison.models_of(splits, names, settings)
+        if reference not in models:
+            raise InputError(
+                f"--reference {reference}: expected one of {', '.join(models)}"
+            )
         compared = comparison.compare(
             splits,
             out,
@@ -83,14 +89,8 @@ def compare(
             units=units,
             force=force,
             report=say,
-            linear=linear,
-            unit=unit,
-            epochs=epochs,
+            **settings,
         )
-        if reference not in compared.models:
-            raise InputError(
-                f"--reference {reference}: expected one of {', '.join(compared.models)}"
-            )
         summary = comparison.write_summary(compared, out, reference, metric)
     from rnn_keras.tables import print_comparison
 

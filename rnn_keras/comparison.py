@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,14 @@ from matplotlib.figure import Figure
 from rnn_keras._tensorflow import use_one_thread
 from rnn_keras.charts import plot_comparison
 from rnn_keras.classifier import TextClassifier
-from rnn_keras.contestants import FIT_SETTINGS, Contestant, Run, contestants, run
+from rnn_keras.contestants import (
+    FIT_SETTINGS,
+    WITH_NGRAMS,
+    Contestant,
+    Run,
+    contestants,
+    run,
+)
 from rnn_keras.datasets import Splits
 from rnn_keras.errors import InputError
 from rnn_keras.intervals import METRICS, Scores
@@ -69,7 +76,9 @@ class Comparison:
         predicted = np.array(frame.pop("predicted").to_list())
         weights = np.ones((1, len(self.true)))
         for name, metric in METRICS.items():
-            frame[name] = metric(self.true, predicted)(weights)[0]
+            frame[name] = metric(self.true, predicted, len(self.class_names))(weights)[
+                0
+            ]
         return frame
 
     def summary(
@@ -97,7 +106,8 @@ class Comparison:
         # Of a path of n-grams the number of parameters may differ between seeds.
         frame[["units", "parameters"]] = frame[["units", "parameters"]].astype(int)
         frame.insert(0, "runs", groups.size())
-        scores = Scores(self.true, self.predicted(), metric)
+        classes = len(self.class_names)
+        scores = Scores(self.true, self.predicted(), metric, classes=classes)
         frame[[metric, "low", "high"]] = [scores.interval(m) for m in frame.index]
         columns = ["difference", "difference_low", "difference_high"]
         frame[columns] = [scores.difference(m, reference) for m in frame.index]
@@ -142,6 +152,11 @@ def compare(
     names = tuple(classes_to_learn(splits.train.texts, splits.train.labels))
     if not len(splits.test):
         raise InputError(f"{splits.train.source}: too few texts to test any")
+    if match not in get_args(Match):
+        raise ValueError(
+            f"`match` must be one of {get_args(Match)}. Received: {match!r}"
+        )
+    true = class_indices(splits.test.labels, names)
     store = Store(out, splits, settings, force) if out else None
     sizes = store.sizes(cells, match, units) if store else None
     sizes = sizes or _sizes(splits, cells, match, units, settings)
@@ -161,7 +176,6 @@ def compare(
     in_order = [r for result in runs.values() for r in result]
     place = {m: i for i, m in enumerate(dict.fromkeys(r.model for r in in_order))}
     in_order.sort(key=lambda r: place[r.model])  # stable: the seeds stay in order
-    true = class_indices(splits.test.labels, names)
     return Comparison(tuple(in_order), true, names)
 
 
@@ -179,6 +193,17 @@ def write_summary(
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror})") from error
     return summary
+
+
+def models_of(
+    splits: Splits, cells: Sequence[Cell], settings: dict[str, Any]
+) -> list[str]:
+    """The names of all models that `compare` would train."""
+    every = contestants(splits.train.texts, dict.fromkeys(cells, 1), settings)
+    names = [c.model for c in every]
+    if settings.get("linear", True):
+        names += [WITH_NGRAMS.format(cell) for cell in cells]
+    return names
 
 
 def _key(job: Job) -> str:
@@ -209,6 +234,7 @@ def _sizes(
         # The vocabulary is the same for all: one text of each class is enough.
         first = {label: i for i, label in reversed(list(enumerate(labels)))}
         texts, labels = [texts[i] for i in first.values()], list(first)
+        of_model["min_count"] = 1
         return match_parameters(
             cells, units, lambda *size: build(*size).network.count_params()
         )

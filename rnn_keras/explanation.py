@@ -21,11 +21,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from rnn_keras.errors import InputError
 from rnn_keras.linear import LinearPath, ngrams
 
 # The line is cut finer until the sum is right to so much of a logit.
 _TOLERANCE = 0.01
-_FEWEST, _MOST = 32, 2048
+_FEWEST, _MOST = 32, 2048  # steps
 _VALUES_AT_ONCE = 2**22
 
 
@@ -41,7 +42,7 @@ class Explanation(NamedTuple):
             where `label` is the more probable of the two.
         contributions: `(tokens,)`, what each token adds to that.
         rest: what is there without any token. It and the contributions sum to
-            `difference`, to 0.01.
+            `difference`, to 0.01 where 2,048 steps on the line suffice for that.
         probabilities: `(tokens, classes)`, the answer to the text that ends after
             each token.
         class_names: names of the columns.
@@ -108,8 +109,14 @@ def integrated_gradients(
         `(timesteps,)`, and the sum where all embedded tokens are zeros.
 
     Raises:
-        ValueError: if the network is no such chain.
+        InputError: if the network is no such chain, or Keras's backend is not
+            TensorFlow.
     """
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(
+            "explaining needs the TensorFlow backend. "
+            f"Received: {keras.backend.backend()!r}"
+        )
     # Not by a model from the embedding on: to make one, Keras would call the layers
     # anew, and could not save the network afterwards.
     first, *layers = network.layers[1:]
@@ -123,7 +130,7 @@ def integrated_gradients(
     chosen = tf.constant(weights, tf.float32)
     expected = network(ids[None]).numpy()[0] @ weights
     if abs(float(value(vectors)[0]) - expected) > _TOLERANCE * (1 + abs(expected)):
-        raise ValueError(
+        raise InputError(
             f"{network.name!r} must be a chain of layers, an embedding first. "
             "Run one after the other they give another result."
         )

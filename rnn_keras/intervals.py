@@ -1,16 +1,17 @@
 """Intervals of scores, and of their differences, over test texts and seeds.
 
 A score varies for two reasons: other texts could have been tested, and other seeds
-could have been drawn. Both are drawn again, with replacement, many times (B. Efron,
-"Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979),
-1-26). The texts of a draw are the same for every model, so that what is hard for all
-of them leaves a difference; the seeds are each model's own.
+could have been drawn. The texts are drawn again, with replacement, many times (B.
+Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7
+(1979), 1-26), the same for every model, so that what is hard for all of them leaves a
+difference. The seeds are few, and the bootstrap of a few values is too narrow. So each
+draw adds the deviations of the runs from their mean, weighed by normal numbers (C. F.
+J. Wu, "Jackknife, bootstrap and other resampling methods in regression analysis",
+Annals of Statistics 14 (1986), 1261-1295), and widened by Student's t over the normal.
+Run i of every model has the same number: runs of one seed may be parts of one training.
 
-The seeds are few, and the bootstrap of a few values is too narrow: the spread of n is
-too small by sqrt((n - 1) / n), and Student's t stands in the place of the normal. So
-what the seeds add to a draw is widened by both factors. What a run gains on one text
-by chance is counted with the texts and with the seeds, so that the intervals hold the
-true value in 95 of 100 cases or more, not less.
+What a run gains on one text by chance is counted with the texts and with the seeds, so
+that where chance is much, the intervals are somewhat wide.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,27 +36,28 @@ class Interval(NamedTuple):
     high: float
 
 
-def accuracy(true: np.ndarray, predicted: np.ndarray) -> Metric:
+def accuracy(true: np.ndarray, predicted: np.ndarray, classes: int) -> Metric:
     """The share of texts that are right.
 
     Args:
         true: class indices `(texts,)`.
         predicted: class indices `(runs, texts)`.
+        classes: how many there are.
     """
     right = (predicted == true).astype(np.float64).T
     return lambda weights: weights @ right / weights.sum(axis=1, keepdims=True)
 
 
-def macro_f1(true: np.ndarray, predicted: np.ndarray) -> Metric:
+def macro_f1(true: np.ndarray, predicted: np.ndarray, classes: int) -> Metric:
     """The mean over the classes of F1; 0 of a class that nothing has or is given.
 
     Args:
         true: class indices `(texts,)`.
         predicted: class indices `(runs, texts)`.
+        classes: how many there are.
     """
-    classes = np.arange(1 + max(true.max(), predicted.max()))
-    given = (predicted[:, :, None] == classes).astype(np.float64)
-    real = (true[:, None] == classes).astype(np.float64)
+    given = (predicted[:, :, None] == np.arange(classes)).astype(np.float64)
+    real = (true[:, None] == np.arange(classes)).astype(np.float64)
 
     def scores(weights: np.ndarray) -> np.ndarray:
         hits = np.tensordot(weights, given * real, (1, 1))  # (draws, runs, classes)
@@ -75,6 +77,7 @@ class Scores:
         true: class indices `(texts,)`.
         predicted: name of a model to class indices `(runs, texts)`.
         metric: `"accuracy"` or `"macro_f1"`.
+        classes: how many there are; by default those that are seen.
         draws: how many.
         seed: of the draws.
     """
@@ -85,12 +88,16 @@ class Scores:
         predicted: Mapping[str, np.ndarray],
         metric: str = "accuracy",
         *,
+        classes: int | None = None,
         draws: int = DRAWS,
         seed: int = 0,
     ):
         rng = np.random.default_rng(seed)
-        of_model = {m: METRICS[metric](true, p) for m, p in predicted.items()}
-        texts = len(true)
+        seen = 1 + max(true.max(), *(p.max() for p in predicted.values()))
+        of_model = {
+            m: METRICS[metric](true, p, classes or seen) for m, p in predicted.items()
+        }
+        texts, runs = len(true), max(len(p) for p in predicted.values())
         whole = np.ones((1, texts))
         self.mean = {m: float(score(whole).mean()) for m, score in of_model.items()}
         chunks: dict[str, list[np.ndarray]] = {m: [] for m in of_model}
@@ -99,43 +106,45 @@ class Scores:
             weights = rng.multinomial(texts, np.full(texts, 1 / texts), size)
             for m, score in of_model.items():
                 chunks[m].append(score(weights.astype(np.float64)))
-        self._drawn = {m: _draw_runs(np.vstack(c), rng) for m, c in chunks.items()}
+        normal = rng.normal(size=(draws, runs))
+        self._drawn = {m: _add_runs(np.vstack(c), normal) for m, c in chunks.items()}
 
     def interval(self, model: str) -> Interval:
         """The score of `model`."""
-        return _interval(self.mean[model], [self._drawn[model]])
+        bounds = _bounds(self._drawn[model])
+        return Interval(self.mean[model], *np.clip(bounds, 0, 1).tolist())
 
     def difference(self, model: str, reference: str) -> Interval:
         """How much better `model` is than `reference` on the same texts."""
-        if model == reference:
-            return Interval(0.0, 0.0, 0.0)
-        texts, seeds, freedom = self._drawn[reference]
         mean = self.mean[model] - self.mean[reference]
-        return _interval(mean, [self._drawn[model], _Drawn(-texts, -seeds, freedom)])
+        one, other = self._drawn[model], self._drawn[reference]
+        # As many as the fewer runs give, where both have several.
+        freedom = [f for f in (one.freedom, other.freedom) if f] or [0]
+        texts, runs = one.texts - other.texts, one.runs - other.runs
+        bounds = _bounds(_Drawn(texts, runs, min(freedom)))
+        return Interval(mean, *np.clip(bounds, -1, 1).tolist())
 
 
 class _Drawn(NamedTuple):
-    """A score in every draw: of the drawn texts, and what the drawn runs add."""
+    """A score in every draw: of the drawn texts, and what the runs add."""
 
     texts: np.ndarray
     runs: np.ndarray
-    degrees_of_freedom: int
+    freedom: int
 
 
-def _draw_runs(scores: np.ndarray, rng: np.random.Generator) -> _Drawn:
+def _add_runs(scores: np.ndarray, normal: np.ndarray) -> _Drawn:
     """From the scores of each run `(draws, runs)` on the texts of the draws.
 
     One run alone tells nothing of the seeds: the texts are all that varies then.
     """
-    texts, n = scores.mean(axis=1), scores.shape[1]
-    rows = rng.integers(n, size=scores.shape)
-    runs = np.take_along_axis(scores, rows, axis=1).mean(axis=1) - texts
-    return _Drawn(texts, runs * np.sqrt(n / max(1, n - 1)), n - 1)
+    n = scores.shape[1]
+    mean = scores.mean(axis=1, keepdims=True)
+    # Over the normal numbers its variance is that of the mean of n runs.
+    added = (normal[:, :n] * (scores - mean)).sum(axis=1) / np.sqrt(n * max(1, n - 1))
+    return _Drawn(mean[:, 0], added, n - 1)
 
 
-def _interval(mean: float, parts: list[_Drawn]) -> Interval:
-    freedom = sum(part.degrees_of_freedom for part in parts)
-    widened = stats.t.isf(_TAIL, max(1, freedom)) / stats.norm.isf(_TAIL)
-    drawn = sum(part.texts + widened * part.runs for part in parts)
-    low, high = np.quantile(drawn, [_TAIL, 1 - _TAIL])
-    return Interval(mean, float(low), float(high))
+def _bounds(drawn: _Drawn) -> np.ndarray:
+    widened = stats.t.isf(_TAIL, max(1, drawn.freedom)) / stats.norm.isf(_TAIL)
+    return np.quantile(drawn.texts + widened * drawn.runs, [_TAIL, 1 - _TAIL])

@@ -50,7 +50,8 @@ def match_seconds(
     """Units at which a step of all cells takes about as long as the slowest.
 
     The size is doubled until it takes longer; the answer lies between the last two,
-    on the line through the logarithms of sizes and times.
+    on the line through the logarithms of sizes and times. These are of the process
+    that asks, whose threads may be more than those of the processes that train.
 
     Args:
         cells: to be compared.

@@ -133,7 +133,8 @@ class TextPipeline(keras.Model):
                 the others.
 
         Raises:
-            InputError: if `label` or `against` is no class, or they are the same.
+            InputError: if `label` or `against` is no class, or they are the same, or
+                the network is no chain of layers from an embedding to logits.
         """
         encoded = self.preprocessor.encode([text]).ids
         given = [name for name in (label, against) if name is not None]
@@ -148,7 +149,6 @@ class TextPipeline(keras.Model):
         weights[[first, second]] = 1, -1
 
         ids = encoded[0, encoded[0] != 0]
-        prefixes = np.tril(np.tile(ids, (len(ids), 1)))
         logits = np.asarray(self(encoded, training=False), np.float64)[0]
         parts, rest = explain_logits(self.network, self.linear, ids, weights)
         return Explanation(
@@ -159,9 +159,19 @@ class TextPipeline(keras.Model):
             difference=float(logits @ weights),
             contributions=parts,
             rest=rest,
-            probabilities=self._probabilities(prefixes),
+            probabilities=self._while_reading(ids),
             class_names=self.class_names,
         )
+
+    def _while_reading(self, ids: np.ndarray) -> np.ndarray:
+        """The answers to the texts that end after each token `(tokens, classes)`."""
+        parts = [np.zeros((0, len(self.class_names)), np.float32)]
+        for start in range(0, len(ids), 256):
+            ends = np.arange(start, min(start + 256, len(ids)))
+            read = ids[: ends[-1] + 1]
+            rows = np.where(np.arange(len(read)) <= ends[:, None], read, 0)
+            parts.append(self._probabilities(rows))
+        return np.concatenate(parts)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rnn_keras import __version__
 from rnn_keras.contestants import Run
 from rnn_keras.datasets import Splits
 from rnn_keras.errors import InputError
@@ -41,23 +42,38 @@ class Store:
         force: bool = False,
     ):
         self.out = Path(out)
-        self.force = force
-        self.manifest = {"texts": _digest(splits), "settings": settings}
-        self.found: dict[str, Any] = {}
-        path = self.out / MANIFEST
-        if path.exists():
-            try:
-                self.found = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise InputError(f"{path}: cannot be read ({error})") from error
+        # What is `None` is left to the recipe, but for `patience`.
+        given = {k: v for k, v in settings.items() if v is not None or k == "patience"}
+        self.manifest = {
+            "texts": _digest(splits),
+            "settings": json.loads(_dump({"linear": True, **given})),
+            "version": __version__,
+        }
+        self.found = self._find(force)
         other = [k for k, v in self.manifest.items() if self.found.get(k) != v]
-        if self.found and other and not force:
+        self.replaced = bool(self.found and other)
+        if self.replaced and not force:
             raise InputError(
                 f"{self.out}: holds a comparison of other {' and '.join(other)}; "
                 "choose another folder, or give --force to replace it"
             )
         if other:
             self.found = {}
+
+    def _find(self, force: bool) -> dict[str, Any]:
+        """The manifest that is there; `{}` where there is none."""
+        path = self.out / MANIFEST
+        try:
+            if not path.exists():
+                return {}
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError("expected an object")
+        except (OSError, ValueError) as error:
+            if force and isinstance(error, ValueError):
+                return {"texts": None}
+            raise InputError(f"{path}: cannot be read ({error})") from error
+        return found
 
     def sizes(
         self, cells: Sequence[str], match: str, units: int
@@ -72,9 +88,13 @@ class Store:
         """Write down what is compared."""
         self.manifest |= {"match": match, "units": units}
         self.manifest |= {"cells": list(sizes), "sizes": sizes}
-        if not self.found:  # the runs of other texts or settings
-            for path in (self.out / RUNS).glob("*.json"):
-                path.unlink()
+        if self.replaced:
+            try:
+                for path in (self.out / RUNS).glob("*-*-*.json"):
+                    path.unlink()
+            except OSError as error:
+                reason = error.strerror
+                raise InputError(f"{path}: cannot be deleted ({reason})") from error
         self._write(self.out / MANIFEST, self.manifest)
 
     def read(self, key: str) -> list[Run] | None:
@@ -92,7 +112,7 @@ class Store:
         self._write(self.out / RUNS / f"{key}.json", [asdict(r) for r in runs])
 
     def _write(self, path: Path, content: Any) -> None:
-        text = json.dumps(content, ensure_ascii=False)
+        text = _dump(content)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(
@@ -102,6 +122,11 @@ class Store:
             os.replace(file.name, path)
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _dump(content: Any) -> str:
+    """As JSON, the numbers of NumPy too."""
+    return json.dumps(content, ensure_ascii=False, default=lambda value: value.item())
 
 
 def _digest(splits: Splits) -> str:

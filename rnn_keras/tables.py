@@ -85,10 +85,9 @@ def print_comparison(
             escape(f"{difference:+.1f} [{least:+.1f} {most:+.1f}]"),
         )
     Console().print(table)
-    print(
-        f"[]: 95 % intervals over {n:,} test texts and the seeds; "
-        f"networks: mean of {summary['runs'].max()} runs"
-    )
+    runs = summary["runs"].max()
+    over = f"{n:,} test texts" + (" and the seeds" if runs > 1 else "")
+    print(f"[]: 95 % intervals over {over}; networks: mean of {runs} runs")
 
 
 def print_explanation(explanation: "Explanation") -> None:

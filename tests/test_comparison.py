@@ -1,4 +1,6 @@
 import json
+import random
+import threading
 from concurrent.futures import Executor, Future
 
 import numpy as np
@@ -157,6 +159,11 @@ def test_the_folder_of_another_comparison_is_refused_or_replaced(done, tmp_path)
     here = Here()
     compare(splits(5), out, executor=here, force=True, **arguments)
     assert len(here.jobs) == 5
+    # What the texts settle by themselves may be said or left out.
+    same = {**arguments, "linear": True, "unit": None, "epochs": np.int64(2)}
+    again = Here()
+    compare(splits(5), out, executor=again, **same)
+    assert again.jobs == []
     broken = out / "runs" / "gru-2-0.json"
     broken.write_text("[{")
     with pytest.raises(InputError, match=r"gru-2-0\.json: cannot be read"):
@@ -164,6 +171,44 @@ def test_the_folder_of_another_comparison_is_refused_or_replaced(done, tmp_path)
     (out / "comparison.json").write_text("{")
     with pytest.raises(InputError, match=r"comparison\.json: cannot be read"):
         compare(splits(5), out, executor=Here(), **arguments)
+    compare(splits(5), out, executor=Here(), force=True, **arguments)
+
+
+def test_files_of_others_are_left_alone(tmp_path):
+    (tmp_path / "runs").mkdir()
+    mine = tmp_path / "runs" / "a-b-c.json"
+    mine.write_text("[]")
+    arguments = {"cells": ("gru",), "seeds": 1, "units": 2, **QUICK}
+    compare(splits(), tmp_path, executor=Here(), min_count=3, **arguments)
+    assert mine.read_text() == "[]"
+    with pytest.raises(
+        ValueError, match=r"`match` must be one of .* Received: 'params'"
+    ):
+        compare(splits(), match="params")
+
+
+def test_other_threads_that_draw_random_numbers_change_nothing(done):
+    stop = threading.Event()
+
+    def draw():
+        while not stop.is_set():
+            random.random()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        (contestant,) = (
+            c
+            for c in comparison.contestants(splits(10).train.texts, {"gru": 4}, QUICK)
+            if c.model == "gru"
+        )
+        runs = comparison.run(contestant, 1, splits(10))
+    finally:
+        stop.set()
+        thread.join()
+    expected = [r for r in done[0].runs if r.model in ("gru", "gru+ngrams")]
+    expected = [r.predicted for r in expected if r.seed == 1]
+    assert [r.predicted for r in runs] == expected
 
 
 def test_two_dask_workers_give_the_table_of_one_process(done):
