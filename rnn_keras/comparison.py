@@ -76,9 +76,8 @@ class Comparison:
         predicted = np.array(frame.pop("predicted").to_list())
         weights = np.ones((1, len(self.true)))
         for name, metric in METRICS.items():
-            frame[name] = metric(self.true, predicted, len(self.class_names))(weights)[
-                0
-            ]
+            scores = metric(self.true, predicted, len(self.class_names))
+            frame[name] = scores(weights)[0]
         return frame
 
     def summary(

@@ -58,9 +58,10 @@ def macro_f1(true: np.ndarray, predicted: np.ndarray, classes: int) -> Metric:
     """
     given = (predicted[:, :, None] == np.arange(classes)).astype(np.float64)
     real = (true[:, None] == np.arange(classes)).astype(np.float64)
+    right = given * real
 
     def scores(weights: np.ndarray) -> np.ndarray:
-        hits = np.tensordot(weights, given * real, (1, 1))  # (draws, runs, classes)
+        hits = np.tensordot(weights, right, (1, 1))  # (draws, runs, classes)
         both = np.tensordot(weights, given, (1, 1)) + (weights @ real)[:, None]
         return np.divide(2 * hits, both, np.zeros_like(hits), where=both > 0).mean(-1)
 
