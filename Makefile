@@ -7,7 +7,10 @@ BIN := .venv/bin
 # Another interpreter, or other pins, make the environment stale.
 READY := .venv/ready-$(VERSION)
 RUN := runs/demo
-NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
+ALL_NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
+DATA_NOTEBOOKS := notebooks/08_real_data.ipynb
+NOTEBOOKS := $(filter-out $(DATA_NOTEBOOKS),$(ALL_NOTEBOOKS))
+NBVAL := $(BIN)/pytest -q -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg
 
 .PHONY: help demo test test-portable test-data bench bench-quality lint unit nbval notebooks lab clean
 
@@ -15,9 +18,9 @@ help:
 	@echo "make demo           train on the bundled messages, then classify three"
 	@echo "make test           ruff, unit tests, notebooks against their stored outputs"
 	@echo "make test-portable  the notebooks with other kernels and one thread"
-	@echo "make test-data      tests on the corpora in RNN_KERAS_CACHE"
+	@echo "make test-data      tests and the notebook on the corpora in RNN_KERAS_CACHE"
 	@echo "make bench          speed beside stock Keras and PyTorch, to benchmarks/speed.md"
-	@echo "make bench-quality  what each choice of the recipe is worth, to benchmarks/quality.md"
+	@echo "make bench-quality  what the recipe and each of its choices are worth, to benchmarks/"
 	@echo "make notebooks      run all notebooks again, in place"
 	@echo "make lab            open the notebooks in JupyterLab"
 
@@ -47,7 +50,7 @@ unit: $(READY)
 	$(BIN)/pytest -q -n 2 -m "not data" --doctest-modules tests rnn_keras
 
 nbval: $(READY)
-	$(BIN)/pytest -q -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg $(NOTEBOOKS)
+	$(NBVAL) $(NOTEBOOKS)
 
 # Stored outputs must hold on other processors: without oneDNN's kernels, and on
 # one thread, sums are taken in another order.
@@ -57,6 +60,7 @@ test-portable: $(READY)
 
 test-data: $(READY)
 	$(BIN)/pytest -q -m data -rs tests
+	$(NBVAL) $(DATA_NOTEBOOKS)
 
 # The peers come in here, and only here.
 bench: $(READY)
@@ -66,10 +70,11 @@ bench: $(READY)
 
 bench-quality: $(READY)
 	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/real_data.py
 
 notebooks: $(READY)
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
-	  --ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
+	  --ExecutePreprocessor.record_timing=False $(ALL_NOTEBOOKS)
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks

@@ -7,7 +7,6 @@ real_data_runs.csv, a row a training. The runs themselves are kept in
 runs/real_data/, and one that is there is not made again.
 """
 
-import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +24,7 @@ SEEDS = {"sms_spam": 5, "chnsenticorp": 5, "imdb": 3}
 
 
 def of_rarest_class(compared: Comparison) -> list[float]:
-    """F1 of the class that has the fewest training texts, of every run."""
+    """F1 of the class that has the fewest test texts, of every run."""
     rarest = min(set(compared.true), key=list(compared.true).count)
     return [
         f1_score(compared.true == rarest, [p == rarest for p in run.predicted])
@@ -34,10 +33,8 @@ def of_rarest_class(compared: Comparison) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("corpora", nargs="*", default=list(METRIC))
     summaries, tables = [], []
-    for corpus in parser.parse_args().corpora:
+    for corpus, metric in METRIC.items():
         compared = compare(
             load_dataset(corpus).split(seed=0),
             RUNS / corpus,
@@ -45,7 +42,6 @@ def main() -> None:
             match="units",
             report=lambda line, corpus=corpus: print(f"{corpus}: {line}", flush=True),
         )
-        metric = METRIC[corpus]
         summary = compared.summary(metric=metric).rename(columns={metric: "score"})
         summary = summary.assign(metric=metric, texts=len(compared.true))
         table = compared.table().assign(f1_rarest_class=of_rarest_class(compared))
