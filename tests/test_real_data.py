@@ -3,6 +3,7 @@
 They take some minutes and need files in `RNN_KERAS_CACHE`.
 """
 
+import functools
 import json
 import subprocess
 import sys
@@ -24,6 +25,20 @@ def train(*arguments):
     return finished.stdout
 
 
+@pytest.fixture(scope="module")
+def trained_on_sms(tmp_path_factory):
+    """From a cell and a seed to the folder of its run and what was shown, made once."""
+
+    @functools.cache
+    def trained(cell, seed):
+        out = tmp_path_factory.mktemp("sms") / "run"
+        # GRU is the default: no option is given.
+        chosen = () if cell == "gru" else ("--cell", cell)
+        return out, train("sms_spam", *chosen, "--seed", seed, "--out", out)
+
+    return trained
+
+
 def test_sms_spam_has_its_rows_and_no_repeats_after_splitting(needs_corpus):
     needs_corpus("sms_spam")
     corpus = load_dataset("sms_spam")
@@ -35,28 +50,27 @@ def test_sms_spam_has_its_rows_and_no_repeats_after_splitting(needs_corpus):
     assert splits.notes == ("414 exact repeats left out",)
 
 
-def test_sms_spam_is_learned(needs_corpus, tmp_path):
+def test_sms_spam_is_learned(needs_corpus, trained_on_sms):
     needs_corpus("sms_spam")
-    shown = train("sms_spam", "--seed", 0, "--out", tmp_path / "sms")
-    metrics = json.loads((tmp_path / "sms" / "metrics.json").read_text())
+    out, shown = trained_on_sms("gru", 0)
+    metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["test"]["f1"]["spam"] >= 0.94
     assert metrics["baseline"]["f1"]["spam"] >= 0.91
     for scores in (metrics["test"], metrics["baseline"]):
         assert f"{scores['f1']['spam']:.3f}" in shown
 
-    classifier = TextClassifier.load(tmp_path / "sms" / "model.keras")
+    classifier = TextClassifier.load(out / "model.keras")
     texts = load_dataset("sms_spam").split().test.texts[:64]
     alone = np.concatenate([classifier.predict_proba([text]) for text in texts])
     np.testing.assert_allclose(classifier.predict_proba(texts), alone, atol=1e-5)
 
 
 @pytest.mark.parametrize(("cell", "least"), [("gru", 0.945), ("simple_rnn", 0.94)])
-def test_sms_spam_is_learned_on_average(cell, least, needs_corpus, tmp_path):
+def test_sms_spam_is_learned_on_average(cell, least, needs_corpus, trained_on_sms):
     needs_corpus("sms_spam")
     means = {}
     for seed in range(3):
-        out = tmp_path / f"sms-{seed}"
-        train("sms_spam", "--cell", cell, "--seed", seed, "--out", out)
+        out, _ = trained_on_sms(cell, seed)
         metrics = json.loads((out / "metrics.json").read_text())
         for name in ("test", "baseline"):
             means[name] = means.get(name, 0) + metrics[name]["f1"]["spam"] / 3
