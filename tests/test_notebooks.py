@@ -55,6 +55,20 @@ def test_few_cells_are_exempt_from_comparison(notebook):
     assert len(exempt) <= 0.1 * len(cells)
 
 
+def test_what_exempts_a_cell_stands_alone_on_its_line(notebook):
+    """With a reason behind it, nbval does not know it, and compares."""
+    for cell in code_cells(notebook):
+        for line in "".join(cell["source"]).splitlines():
+            if "NBVAL" in line:
+                assert line in ("# NBVAL_IGNORE_OUTPUT", "# NBVAL_SKIP")
+
+
+def test_no_cell_ends_in_a_semicolon(notebook):
+    """nbval compares the value that it hides, with the address in it."""
+    for cell in code_cells(notebook):
+        assert not "".join(cell["source"]).rstrip().endswith(";"), cell["source"]
+
+
 def test_every_notebook_compares_something(notebook):
     """At least half of the cells print text, which is what nbval compares."""
     cells = code_cells(notebook)
