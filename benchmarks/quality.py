@@ -137,10 +137,15 @@ def changes(runs: pd.DataFrame, score: str) -> tuple[list[str], list[list[str]]]
         if change not in cells.index:
             continue
         difference = cells.loc[change] - recipe
-        error = difference.std() / np.sqrt(FOLDS)
+        error = difference.std() / np.sqrt(difference.count())
         pairs = zip(difference.mean(), error, strict=True)
-        rows.append([change, *(f"{mean:+.1f} ± {e:.1f}" for mean, e in pairs)])
+        rows.append([change, *map(_points, pairs)])
     return ["", *recipe.columns], rows
+
+
+def _points(mean_and_error: tuple[float, float]) -> str:
+    mean, error = mean_and_error
+    return "not run" if np.isnan(mean) else f"{mean:+.1f} ± {error:.1f}"
 
 
 def report(runs: pd.DataFrame) -> str:

@@ -64,7 +64,7 @@ def test_what_exempts_a_cell_stands_alone_on_its_line(notebook):
 
 
 def test_no_cell_ends_in_a_semicolon(notebook):
-    """nbval compares the value that it hides, with the address in it."""
+    """What it hides, nbval compares, with the address in it."""
     for cell in code_cells(notebook):
         assert not "".join(cell["source"]).rstrip().endswith(";"), cell["source"]
 
