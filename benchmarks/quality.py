@@ -139,12 +139,11 @@ def changes(runs: pd.DataFrame, score: str) -> tuple[list[str], list[list[str]]]
         difference = cells.loc[change] - recipe
         error = difference.std() / np.sqrt(difference.count())
         pairs = zip(difference.mean(), error, strict=True)
-        rows.append([change, *map(_points, pairs)])
+        rows.append([change, *(_points(*pair) for pair in pairs)])
     return ["", *recipe.columns], rows
 
 
-def _points(mean_and_error: tuple[float, float]) -> str:
-    mean, error = mean_and_error
+def _points(mean: float, error: float) -> str:
     return "not run" if np.isnan(mean) else f"{mean:+.1f} ± {error:.1f}"
 
 
