@@ -10,6 +10,12 @@ RUN := runs/demo
 ALL_NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
 DATA_NOTEBOOKS := notebooks/08_real_data.ipynb
 NOTEBOOKS := $(filter-out $(DATA_NOTEBOOKS),$(ALL_NOTEBOOKS))
+# A notebook runs in its own folder, where a relative path would lead elsewhere.
+ifneq ($(RNN_KERAS_CACHE),)
+override RNN_KERAS_CACHE := $(shell $(PYTHON) -c \
+  'import os, sys; print(os.path.abspath(sys.argv[1]))' "$(RNN_KERAS_CACHE)")
+export RNN_KERAS_CACHE
+endif
 NBVAL := $(BIN)/pytest -q -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg
 
 .PHONY: help demo test test-portable test-data bench bench-quality lint unit nbval notebooks lab clean

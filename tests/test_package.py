@@ -1,5 +1,6 @@
 """What holds for the repository as a whole."""
 
+import os
 import re
 import subprocess
 import sys
@@ -91,3 +92,16 @@ def test_what_was_held_back_is_shown_when_tensorflow_cannot_be_imported(tmp_path
 def test_modules_stay_small():
     for path in (ROOT / "rnn_keras").glob("*.py"):
         assert len(path.read_text().splitlines()) <= 300, path
+
+
+def test_make_gives_notebooks_an_absolute_cache():
+    # They run in a folder of their own: a relative one was looked for there.
+    shown = subprocess.run(
+        ["make", "--silent", "--eval", 'show:; @echo "$$RNN_KERAS_CACHE"', "show"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "RNN_KERAS_CACHE": "../the cache", "MAKEFLAGS": ""},
+    )
+    assert shown.stdout == f"{ROOT.parent / 'the cache'}\n"
