@@ -65,7 +65,7 @@ test-portable: $(READY)
 	  OMP_NUM_THREADS=1 $(MAKE) nbval
 
 test-data: $(READY)
-	$(BIN)/pytest -q -m data -rs tests
+	$(BIN)/pytest -q -n 2 --dist loadgroup -m data -rs tests
 	$(NBVAL) $(DATA_NOTEBOOKS)
 
 # The peers come in here, and only here.

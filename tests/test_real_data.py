@@ -50,6 +50,7 @@ def test_sms_spam_has_its_rows_and_no_repeats_after_splitting(needs_corpus):
     assert splits.notes == ("414 exact repeats left out",)
 
 
+@pytest.mark.xdist_group("gru")
 def test_sms_spam_is_learned(needs_corpus, trained_on_sms):
     needs_corpus("sms_spam")
     out, shown = trained_on_sms("gru", 0)
@@ -65,7 +66,14 @@ def test_sms_spam_is_learned(needs_corpus, trained_on_sms):
     np.testing.assert_allclose(classifier.predict_proba(texts), alone, atol=1e-5)
 
 
-@pytest.mark.parametrize(("cell", "least"), [("gru", 0.945), ("simple_rnn", 0.94)])
+@pytest.mark.parametrize(
+    ("cell", "least"),
+    [
+        # One process each: the runs of a cell are made once.
+        pytest.param("gru", 0.945, marks=pytest.mark.xdist_group("gru")),
+        pytest.param("simple_rnn", 0.94, marks=pytest.mark.xdist_group("simple_rnn")),
+    ],
+)
 def test_sms_spam_is_learned_on_average(cell, least, needs_corpus, trained_on_sms):
     needs_corpus("sms_spam")
     means = {}

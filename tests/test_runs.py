@@ -25,11 +25,17 @@ def train(out, **arguments):
     return runs.train(made().split(), out, source="made", **settings | arguments)
 
 
-def test_a_run_leaves_its_five_files_and_nothing_else(tmp_path):
-    lines = []
-    metrics = train(tmp_path / "run", max_length=2, report=lines.append)
-    assert {p.name for p in (tmp_path / "run").iterdir()} == set(folders.FILES)
-    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """The folder, the metrics and the lines of one run."""
+    out, lines = tmp_path_factory.mktemp("done") / "run", []
+    return out, train(out, max_length=2, dropout=0.3, report=lines.append), lines
+
+
+def test_a_run_leaves_its_five_files_and_nothing_else(done):
+    out, metrics, lines = done
+    assert {p.name for p in out.iterdir()} == set(folders.FILES)
+    assert json.loads((out / "metrics.json").read_text()) == metrics
     assert metrics["test"]["n"] == metrics["baseline"]["n"] == 20
     assert set(metrics["test"]) == {"accuracy", "macro_f1", "f1", "n"}
     assert set(metrics["test"]["f1"]) == {"neg", "pos"}
@@ -40,10 +46,10 @@ def test_a_run_leaves_its_five_files_and_nothing_else(tmp_path):
     assert "70 of 70 training texts were longer than 2 tokens and were cut" in lines[1]
 
 
-def test_the_scores_are_those_of_the_saved_classifier(tmp_path):
-    metrics = train(tmp_path)
+def test_the_scores_are_those_of_the_saved_classifier(done):
+    out, metrics, _ = done
     assert metrics["test"]["accuracy"] == metrics["baseline"]["accuracy"] == 1.0
-    classifier = TextClassifier.load(tmp_path / "model.keras")
+    classifier = TextClassifier.load(out / "model.keras")
     test = made().split().test
     assert classifier.evaluate(test.texts, test.labels) == metrics["test"]
     assert classifier.network.count_params() == metrics["parameters"]
@@ -62,9 +68,9 @@ def test_the_network_is_scored_without_the_linear_path_too(tmp_path):
     assert (alone["ngrams"], alone["scales"]) == (0, [1.0, 0.0])
 
 
-def test_the_history_has_a_row_an_epoch(tmp_path):
-    metrics = train(tmp_path)
-    with (tmp_path / "history.csv").open() as file:
+def test_the_history_has_a_row_an_epoch(done):
+    out, metrics, _ = done
+    with (out / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == metrics["epochs"]
     assert {"epoch", "loss", "accuracy", "val_loss", "val_accuracy"} <= set(rows[0])
@@ -81,16 +87,16 @@ def test_the_settings_are_those_of_the_run(tmp_path):
     assert settings["token_dropout"] == 0.3
 
 
-def test_two_runs_with_one_seed_are_equal(tmp_path):
-    first = train(tmp_path / "a", dropout=0.3)
-    second = train(tmp_path / "b", dropout=0.3)
+def test_two_runs_with_one_seed_are_equal(done, tmp_path):
+    out, metrics, _ = done
+    again = train(tmp_path / "run", max_length=2, dropout=0.3)
     weights = [
-        TextClassifier.load(tmp_path / name / "model.keras").get_weights()
-        for name in "ab"
+        TextClassifier.load(folder / "model.keras").get_weights()
+        for folder in (out, tmp_path / "run")
     ]
     for a, b in zip(*weights, strict=True):
         assert (a == b).all()
-    assert first["test"] == second["test"]
+    assert again["test"] == metrics["test"]
 
 
 def test_an_older_run_is_kept_unless_forced(tmp_path):
@@ -98,7 +104,7 @@ def test_an_older_run_is_kept_unless_forced(tmp_path):
     with pytest.raises(InputError, match=r"holds an older run \(metrics.json\)"):
         train(tmp_path)
     assert (tmp_path / "metrics.json").read_text() == "older"
-    train(tmp_path, force=True)
+    train(tmp_path, force=True, epochs=1)
     assert json.loads((tmp_path / "metrics.json").read_text())["source"] == "made"
 
 
