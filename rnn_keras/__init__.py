@@ -9,24 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rnn_keras.classifier import TextClassifier
-    from rnn_keras.datasets import LabelledTexts, load_dataset
+    from rnn_keras.datasets import load_dataset, load_text
     from rnn_keras.errors import InputError
+    from rnn_keras.generation import generate
     from rnn_keras.inference import Prediction
+    from rnn_keras.labelled import LabelledTexts
     from rnn_keras.layers import MaskedPooling1D
-    from rnn_keras.models import build_classifier
+    from rnn_keras.models import build_classifier, build_language_model
     from rnn_keras.vectorization import TextVectorizer
 
 __version__ = "0.1.0"
 
 _MODULE_OF = {
     "InputError": "errors",
-    "LabelledTexts": "datasets",
+    "LabelledTexts": "labelled",
     "MaskedPooling1D": "layers",
     "Prediction": "inference",
     "TextClassifier": "classifier",
     "TextVectorizer": "vectorization",
     "build_classifier": "models",
+    "build_language_model": "models",
+    "generate": "generation",
     "load_dataset": "datasets",
+    "load_text": "datasets",
 }
 _NEEDS_TENSORFLOW = {
     "classifier",
@@ -34,6 +39,7 @@ _NEEDS_TENSORFLOW = {
     "contestants",
     "diagnostics",
     "explanation",
+    "generation",
     "inference",
     "layers",
     "linear",
@@ -58,7 +64,10 @@ __all__ = [
     "TextClassifier",
     "TextVectorizer",
     "build_classifier",
+    "build_language_model",
+    "generate",
     "load_dataset",
+    "load_text",
 ]
 
 

@@ -30,9 +30,9 @@ from rnn_keras.contestants import (
     contestants,
     run,
 )
-from rnn_keras.datasets import Splits
 from rnn_keras.errors import InputError
 from rnn_keras.intervals import METRICS, Scores
+from rnn_keras.labelled import Splits
 from rnn_keras.labels import class_indices, classes_to_learn
 from rnn_keras.matching import Match, match_parameters, match_seconds, step_seconds
 from rnn_keras.models import Cell

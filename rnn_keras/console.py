@@ -10,7 +10,7 @@ import typer
 from rnn_keras.errors import InputError
 
 if TYPE_CHECKING:
-    from rnn_keras.datasets import LabelledTexts
+    from rnn_keras.labelled import LabelledTexts
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from unittest.mock import patch
 import numpy as np
 
 from rnn_keras.classifier import TextClassifier
-from rnn_keras.datasets import Splits
+from rnn_keras.labelled import Splits
 from rnn_keras.labels import class_indices, class_names_of
 from rnn_keras.recipe import recipe_for
 from rnn_keras.scoring import LinearBaseline

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pooch
 from rich.progress import DownloadColumn
@@ -35,15 +36,17 @@ class Corpus:
     Attributes:
         name: by which it is loaded.
         summary: what it is, in a line.
-        size: in texts.
+        size: in texts, or what else it is made of.
         licence: under which it may be used.
         origin: where it comes from.
-        reader: from the path of its file to the cells of "train" and, where
-            there is an official test part, "test".
+        reader: from the path of its file to what `loader` gives out; for labelled
+            texts to the cells of "train" and, where there is an official test part,
+            "test".
         file: its name in the cache folder `name`, or in the package's data.
         url: of the download; empty for a bundled corpus.
         sha256: of the download.
         member: what is taken out of a downloaded zip archive.
+        loader: the function of `rnn_keras.datasets` that takes its name.
     """
 
     name: str
@@ -52,13 +55,14 @@ class Corpus:
     licence: str
     origin: str
     file: str
-    reader: Callable[[Path], Parts]
+    reader: Callable[[Path], Any]
     url: str = ""
     sha256: str = ""
     member: str = ""
+    loader: str = "load_dataset"
 
-    def read(self) -> Parts:
-        """Texts and labels of "train", and of "test" where there is such a part."""
+    def read(self) -> Any:
+        """What its reader gives out, of its file, which is downloaded if need be."""
         path = self.path()
         try:
             return self.reader(path)
@@ -135,6 +139,11 @@ def _read_csv(path: Path) -> Parts:
     return {"train": read_table(path)}
 
 
+def _read_text(path: Path) -> str:
+    # Line breaks as they are: a character model reads them too.
+    return path.read_bytes().decode("utf-8")
+
+
 def _read_sms_spam(path: Path) -> Parts:
     # Split by hand: quotation marks in it are not closed, and a reader that takes
     # them for quotes loses rows.
@@ -168,7 +177,7 @@ CORPORA: dict[str, Corpus] = _registry(
     Corpus(
         name="messages",
         summary="short English and Chinese messages, spam or ham",
-        size="2,060",
+        size="2,060 texts",
         licence="CC0-1.0",
         origin="bundled, written for this package",
         file="messages.csv",
@@ -177,7 +186,7 @@ CORPORA: dict[str, Corpus] = _registry(
     Corpus(
         name="seed",
         summary="the four sentences that the first notebook begins with",
-        size="4",
+        size="4 texts",
         licence="CC0-1.0",
         origin="bundled",
         file="seed.csv",
@@ -186,7 +195,7 @@ CORPORA: dict[str, Corpus] = _registry(
     Corpus(
         name="sms_spam",
         summary="SMS Spam Collection v.1: English text messages, spam or ham",
-        size="5,574",
+        size="5,574 texts",
         licence="CC BY 4.0",
         origin="Almeida and Hidalgo 2011, doi:10.24432/C5CC84",
         file="SMSSpamCollection",
@@ -198,7 +207,7 @@ CORPORA: dict[str, Corpus] = _registry(
     Corpus(
         name="imdb",
         summary="Large Movie Review Dataset v1.0: pos or neg, with a test part",
-        size="25,000 + 25,000",
+        size="25,000 + 25,000 texts",
         licence="cite Maas et al., ACL 2011",
         origin="ai.stanford.edu/~amaas/data/sentiment",
         file="aclImdb.tar.gz",
@@ -209,7 +218,7 @@ CORPORA: dict[str, Corpus] = _registry(
     Corpus(
         name="chnsenticorp",
         summary="Chinese hotel reviews, 1 for positive and 0 for negative",
-        size="7,766",
+        size="7,766 texts",
         licence="research use",
         origin="Tan Songbo; github.com/SophonPlus/ChineseNlpCorpus",
         file="ChnSentiCorp_htl_all.csv",
@@ -220,5 +229,20 @@ CORPORA: dict[str, Corpus] = _registry(
             "ChnSentiCorp_htl_all/ChnSentiCorp_htl_all.csv"
         ),
         sha256="1d414b9c65caf3a836abdb4efded621968502ad3338e1a9d885ae131c86083f0",
+    ),
+    Corpus(
+        name="tiny_shakespeare",
+        summary="scenes from Shakespeare's plays, one long text",
+        size="1,115,394 characters",
+        licence="public domain",
+        origin="Andrej Karpathy; github.com/karpathy/char-rnn",
+        file="input.txt",
+        reader=_read_text,
+        url=(
+            "https://raw.githubusercontent.com/karpathy/char-rnn/"
+            "6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/input.txt"
+        ),
+        sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        loader="load_text",
     ),
 )

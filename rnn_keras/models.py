@@ -1,11 +1,12 @@
 """Builders: plain functional Keras models of Embedding, recurrent layers, Dense.
 
-The smallest of them, one layer in one direction that answers from its last
-state, is Elman's network with an embedding in front and a classifier behind:
-J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990), 179-211.
+One a task: `build_classifier` and `build_language_model`. The smallest classifier,
+one layer in one direction that answers from its last state, is Elman's network with
+an embedding in front: J. L. Elman, "Finding structure in time", Cognitive Science 14
+(1990), 179-211.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 
@@ -73,30 +74,21 @@ def build_classifier(
     >>> build_classifier(16, 2, units=8, embedding_dim=8).count_params()
     282
     """
-    _check(cell, pooling)
-    sizes = {
-        "vocabulary_size": vocabulary_size,
-        "num_classes": num_classes,
-        "units": units,
-        "embedding_dim": embedding_dim,
-    }
-    for argument, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"`{argument}` must be at least 1. Received: {value}")
+    _check_choice("cell", cell, tuple(CELLS))
+    _check_choice("pooling", pooling, ("last", *POOLINGS))
+    _check_sizes(
+        vocabulary_size=vocabulary_size,
+        num_classes=num_classes,
+        units=units,
+        embedding_dim=embedding_dim,
+    )
     if num_layers < (pooling == "last"):
         least = '1, or 0 with another `pooling` than "last"'
         raise ValueError(
             f"`num_layers` must be at least {least}. Received: {num_layers}"
         )
 
-    ids = keras.Input((None,), dtype="int32", name="ids")
-    x = keras.layers.Embedding(
-        vocabulary_size, embedding_dim, mask_zero=True, name="embedding"
-    )(ids)
-    if token_dropout:
-        x = Dropout(token_dropout, noise_shape=(None, None, 1), name="token_dropout")(x)
-    if dropout:
-        x = Dropout(dropout, name="embedding_dropout")(x)
+    ids, x = _embedded(vocabulary_size, embedding_dim, dropout, token_dropout)
     for i in range(num_layers):
         last_of_all = i == num_layers - 1
         layer = CELLS[cell](
@@ -115,10 +107,84 @@ def build_classifier(
     return keras.Model(ids, logits, name=name)
 
 
-def _check(cell: str, pooling: str) -> None:
-    if cell not in CELLS:
-        raise ValueError(f"`cell` must be one of {tuple(CELLS)}. Received: {cell!r}")
-    if pooling not in ("last", *POOLINGS):
-        raise ValueError(
-            f"`pooling` must be one of {('last', *POOLINGS)}. Received: {pooling!r}"
-        )
+def build_language_model(
+    vocabulary_size: int,
+    *,
+    cell: Cell = "gru",
+    units: int = 256,
+    embedding_dim: int = 64,
+    num_layers: int = 1,
+    dropout: float = 0.0,
+    name: str = "language_model",
+) -> keras.Model:
+    """Embedding, recurrent layers and Dense at each step: what comes next.
+
+    The logits of a step depend on the tokens up to it, so the targets are the inputs
+    one step later (`rnn_keras.generation.windows` cuts both out of a text): Elman's
+    prediction task, and T. Mikolov et al., "Recurrent neural network based language
+    model", Interspeech 2010. Id 0 is padding: a step of it leaves the state as it was.
+
+    Args:
+        vocabulary_size: number of token ids, padding and unknown included.
+        cell: `"simple_rnn"`, `"lstm"` or `"gru"`.
+        units: size of the state of each layer.
+        embedding_dim: size of a token's vector.
+        num_layers: recurrent layers, one on top of the other.
+        dropout: share of values set to 0 in training, of the embedded tokens and of
+            what each recurrent layer gives: never from one step to the next (W.
+            Zaremba et al., "Recurrent neural network regularization", 2014).
+        name: of the model.
+
+    Returns:
+        A functional model from int ids `(batch, timesteps)` to float logits
+        `(batch, timesteps, vocabulary_size)`.
+
+    Raises:
+        ValueError: for an unknown `cell` or a size below 1.
+
+    >>> build_language_model(66, units=8, embedding_dim=4).output_shape
+    (None, None, 66)
+    """
+    _check_choice("cell", cell, tuple(CELLS))
+    _check_sizes(
+        vocabulary_size=vocabulary_size,
+        units=units,
+        embedding_dim=embedding_dim,
+        num_layers=num_layers,
+    )
+    ids, x = _embedded(vocabulary_size, embedding_dim, dropout)
+    for i in range(num_layers):
+        x = CELLS[cell](units, return_sequences=True, name=f"{cell}_{i + 1}")(x)
+        if dropout:
+            x = Dropout(dropout, name=f"state_dropout_{i + 1}")(x)
+    logits = keras.layers.Dense(vocabulary_size, name="logits")(x)
+    return keras.Model(ids, logits, name=name)
+
+
+def _embedded(
+    vocabulary_size: int,
+    embedding_dim: int,
+    dropout: float,
+    token_dropout: float = 0.0,
+) -> tuple[Any, Any]:
+    """An input of ids, and the vectors of its tokens, of which 0 is masked."""
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    x = keras.layers.Embedding(
+        vocabulary_size, embedding_dim, mask_zero=True, name="embedding"
+    )(ids)
+    if token_dropout:
+        x = Dropout(token_dropout, noise_shape=(None, None, 1), name="token_dropout")(x)
+    if dropout:
+        x = Dropout(dropout, name="embedding_dropout")(x)
+    return ids, x
+
+
+def _check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"`{argument}` must be one of {choices}. Received: {value!r}")
+
+
+def _check_sizes(**sizes: int) -> None:
+    for argument, value in sizes.items():
+        if value < 1:
+            raise ValueError(f"`{argument}` must be at least 1. Received: {value}")

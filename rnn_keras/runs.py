@@ -20,8 +20,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from rnn_keras.classifier import TextClassifier
-from rnn_keras.datasets import Splits
 from rnn_keras.folders import run_folder
+from rnn_keras.labelled import Splits
 from rnn_keras.plots import confusion_size, plot_confusion, plot_curves
 from rnn_keras.recipe import Recipe, recipe_for
 from rnn_keras.scoring import LinearBaseline, score

@@ -11,8 +11,8 @@ from typing import Any
 
 from rnn_keras import __version__
 from rnn_keras.contestants import Run
-from rnn_keras.datasets import Splits
 from rnn_keras.errors import InputError
+from rnn_keras.labelled import Splits
 
 MANIFEST, RUNS = "comparison.json", "runs"
 

@@ -125,7 +125,9 @@ def print_explanation(explanation: "Explanation") -> None:
 
 def print_corpora() -> None:
     """The corpora that are known by name."""
-    table = Table("name", "texts")
+    table = Table()
+    table.add_column("name", no_wrap=True)
+    table.add_column("size", overflow="fold")
     for title in ("what", "licence", "from"):
         table.add_column(title, overflow="fold")
     for corpus in CORPORA.values():

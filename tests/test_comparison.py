@@ -10,8 +10,8 @@ from rnn_keras import comparison
 from rnn_keras.charts import plot_comparison
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.comparison import compare
-from rnn_keras.datasets import LabelledTexts
 from rnn_keras.errors import InputError
+from rnn_keras.labelled import LabelledTexts
 from rnn_keras.matching import match_parameters, match_seconds, step_seconds
 from rnn_keras.models import build_classifier
 from rnn_keras.scoring import score

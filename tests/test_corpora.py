@@ -11,8 +11,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from rnn_keras import datasets
 from rnn_keras.corpora import CORPORA, cache_folder
-from rnn_keras.datasets import load_dataset
+from rnn_keras.datasets import load_dataset, load_text
 from rnn_keras.errors import InputError
 
 LINES = 'ham\tsee you "soon\nspam\tWIN &lt;cash&gt; &amp; more\nham\t\n'
@@ -97,6 +98,16 @@ def test_a_file_in_the_cache_is_used_as_it_is(cache):
     assert (texts.texts, texts.labels) == (["很好", "太差"], ["1", "0"])
 
 
+def test_a_text_is_downloaded_and_kept(served, monkeypatch, cache):
+    folder, address = served
+    (folder / "input.txt").write_bytes(b"ROMEO:\nO!\n")
+    address = f"{address}/input.txt"
+    offer(monkeypatch, "tiny_shakespeare", address, b"ROMEO:\nO!\n")
+    assert load_text("tiny_shakespeare") == "ROMEO:\nO!\n"
+    (folder / "input.txt").unlink()
+    assert load_text("tiny_shakespeare") == "ROMEO:\nO!\n"
+
+
 def write_imdb(cache):
     path = cache / "imdb" / "aclImdb.tar.gz"
     path.parent.mkdir(parents=True)
@@ -139,4 +150,5 @@ def test_every_corpus_says_what_it_is():
         assert corpus.summary
         assert corpus.licence
         assert corpus.origin
+        assert callable(getattr(datasets, corpus.loader))
         assert bool(corpus.url) == bool(corpus.sha256)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from rnn_keras.layers import Dropout
-from rnn_keras.models import CELLS, build_classifier
+from rnn_keras.models import CELLS, build_classifier, build_language_model
 
 POOLINGS = ("last", "max", "mean", "max_mean")
 NETWORKS = list(itertools.product(CELLS, (False, True), (1, 2), POOLINGS))
@@ -38,6 +38,45 @@ def test_padding_never_changes_an_answer(network):
             row[: len(text)] = text
         np.testing.assert_allclose(model(batch), alone, atol=1e-5)
     assert np.isfinite(alone).all()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_padding_never_changes_what_comes_next(cell, num_layers):
+    """Padded on either side, the logits at the real steps are those of the text."""
+    model = build_language_model(30, cell=cell, units=5, num_layers=num_layers)
+    texts = [[7, 3, 9, 2, 1, 4], [5], [8, 8, 2]]
+    before, after = np.zeros((2, len(texts), 9), "int32")
+    for row, text in enumerate(texts):
+        before[row, -len(text) :] = after[row, : len(text)] = text
+    before, after = model(before), model(after)
+    for row, text in enumerate(texts):
+        alone = model(np.array([text]))[0]
+        np.testing.assert_allclose(after[row, : len(text)], alone, atol=1e-5)
+        np.testing.assert_allclose(before[row, -len(text) :], alone, atol=1e-5)
+
+
+def test_what_comes_next_follows_from_what_came_before():
+    """A changed token changes the logits from its own step on, and none before."""
+    model = build_language_model(30, units=5, num_layers=2)
+    ids = np.array([[7, 3, 9, 2, 1, 4]])
+    changed = np.array([[7, 3, 9, 5, 1, 4]])
+    same = np.isclose(model(ids), model(changed), atol=1e-6).all(axis=2)
+    assert same.tolist() == [[True, True, True, False, False, False]]
+
+
+@pytest.mark.parametrize(
+    ("cell", "gates"), [("simple_rnn", 1), ("gru", 3), ("lstm", 4)]
+)
+def test_parameters_of_a_language_model_by_derivation(cell, gates):
+    v, d, n = 11, 6, 5
+    model = build_language_model(
+        v, cell=cell, units=n, embedding_dim=d, num_layers=2, dropout=0.1
+    )
+    biases = 2 if cell == "gru" else 1
+    first = gates * (d * n + n * n + biases * n)
+    second = gates * (2 * n * n + biases * n)
+    assert model.count_params() == v * d + first + second + n * v + v
 
 
 def test_last_state_follows_elmans_equation():
@@ -111,6 +150,9 @@ def test_token_dropout_drops_whole_tokens():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         build_classifier(10, 2, **arguments)
+    if "pooling" not in arguments:
+        with pytest.raises(ValueError, match=message.partition(", or 0")[0]):
+            build_language_model(10, **arguments)
 
 
 def test_dropout_is_as_keras_describes_it():

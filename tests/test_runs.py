@@ -6,8 +6,8 @@ import pytest
 
 from rnn_keras import folders, runs
 from rnn_keras.classifier import TextClassifier
-from rnn_keras.datasets import LabelledTexts
 from rnn_keras.errors import InputError
+from rnn_keras.labelled import LabelledTexts
 
 GOOD = ["good", "fine", "nice", "great", "lovely"]
 BAD = ["bad", "poor", "awful", "nasty", "dull"]

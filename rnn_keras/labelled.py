@@ -1,0 +1,193 @@
+"""Texts with a label each, and how they are divided for training, validation, test.
+
+No text stands on two sides, and exact repeats are left out.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from rnn_keras.errors import InputError
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Texts with a label each.
+
+    Attributes:
+        texts: white space at both ends removed; none empty.
+        labels: one a text.
+        source: where they come from.
+        notes: what was left out in reading, a sentence each.
+        test: the official test part, where the corpus has one.
+    """
+
+    texts: list[str]
+    labels: list[str]
+    source: str = ""
+    notes: tuple[str, ...] = ()
+    test: "LabelledTexts | None" = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, rows: Sequence[int]) -> "LabelledTexts":
+        """The texts at the positions `rows`, in that order."""
+        return LabelledTexts(
+            [self.texts[i] for i in rows], [self.labels[i] for i in rows], self.source
+        )
+
+    def split(
+        self, *, validation: float = 0.1, test: float = 0.2, seed: int = 0
+    ) -> "Splits":
+        """Divide at random, with the same share of each class in every part.
+
+        Exact repeats (same text, same label) are left out first. A text that
+        occurs with several labels keeps them, all on one side. Where the corpus
+        has an official test part, that is the test, and training texts that
+        occur in it are left out.
+
+        Args:
+            validation: share of all texts held out to decide when to stop.
+            test: share held out for the final scores; of no meaning where there
+                is an official test part. Both shares grow where a part would be
+                smaller than the number of classes, and there is no part where
+                that leaves too few for training.
+            seed: of the division.
+
+        Raises:
+            InputError: if there is one class only, or a class with one text only,
+                or the test part has other classes.
+            ValueError: if the shares are not between 0 and 1 together.
+        """
+        if validation < 0 or test < 0 or validation + test >= 1:
+            raise ValueError(
+                "`validation` and `test` must be shares whose sum is below 1. "
+                f"Received: validation={validation}, test={test}"
+            )
+        rows_of, notes = self._distinct()
+        counts = Counter(self.labels[i] for rows in rows_of.values() for i in rows)
+        if not counts:
+            raise InputError(f"{self.source}: every training text is also in the test")
+        _check_classes(self.source, counts)
+        if self.test is not None:
+            _check_test_labels(self.source, set(counts), self.test.labels)
+
+        labels_of = {t: {self.labels[i] for i in rows} for t, rows in rows_of.items()}
+        # To stratify, a text with several labels counts for the rarest of them.
+        stratum = {
+            text: min(labels, key=lambda label: (counts[label], label))
+            for text, labels in labels_of.items()
+        }
+        train, tested = list(rows_of), []
+        if self.test is None:
+            train, tested = _divide(train, stratum, test, seed)
+            validation = validation / (1 - test)
+        train, validated = _divide(train, stratum, validation, seed)
+        # A class that only texts of several labels have must be trained on.
+        known = {label for text in train for label in labels_of[text]}
+        needed = {t for t in (*tested, *validated) if not labels_of[t] <= known}
+
+        def part(texts: Iterable[str]) -> LabelledTexts:
+            return self[[i for text in texts for i in rows_of[text]]]
+
+        return Splits(
+            part([*train, *sorted(needed)]),
+            part(t for t in validated if t not in needed),
+            self.test or part(t for t in tested if t not in needed),
+            tuple(notes),
+        )
+
+    def _distinct(self) -> tuple[dict[str, list[int]], list[str]]:
+        """The rows of each different text, and what was left out.
+
+        Of rows that repeat text and label the first stays; texts of the test part
+        have none.
+        """
+        held_out = set() if self.test is None else set(self.test.texts)
+        rows_of: dict[str, list[int]] = {}
+        seen = set()
+        for i, pair in enumerate(zip(self.texts, self.labels, strict=True)):
+            if pair[0] not in held_out and pair not in seen:
+                seen.add(pair)
+                rows_of.setdefault(pair[0], []).append(i)
+        in_test = sum(text in held_out for text in self.texts)
+        repeats = len(self) - in_test - len(seen)
+        notes = []
+        if in_test:
+            what = count_of(in_test, "training text")
+            notes.append(f"{what} also in the test left out")
+        if repeats:
+            notes.append(f"{count_of(repeats, 'exact repeat')} left out")
+        return rows_of, notes
+
+
+class Splits(NamedTuple):
+    """Three parts of a corpus that share no text, and what was left out.
+
+    The validation part is empty where there are too few texts for one.
+    """
+
+    train: LabelledTexts
+    validation: LabelledTexts
+    test: LabelledTexts
+    notes: tuple[str, ...]
+
+
+def _divide(
+    texts: list[str], stratum: dict[str, str], share: float, seed: int
+) -> tuple[list[str], list[str]]:
+    """The texts that stay, and a stratified share of them that does not."""
+    from sklearn.model_selection import train_test_split
+
+    counts = Counter(stratum[text] for text in texts)
+    # A class with one text left stays: there is nothing to stratify.
+    alone = [text for text in texts if counts[stratum[text]] < 2]
+    rest = [text for text in texts if counts[stratum[text]] > 1]
+    classes = len(counts) - len(alone)
+    size = max(round(share * len(texts)), classes)
+    if share <= 0 or not rest or len(rest) - size < classes:
+        return texts, []
+    labels = [stratum[text] for text in rest]
+    kept, out = train_test_split(
+        rest, test_size=size, random_state=seed, stratify=labels
+    )
+    return alone + kept, out
+
+
+def _check_classes(source: str, counts: Counter[str]) -> None:
+    if len(counts) < 2:
+        raise InputError(
+            f"{source}: one class only ({next(iter(counts))}); "
+            "a classifier needs two or more"
+        )
+    single = sorted(name for name, count in counts.items() if count == 1)
+    if single:
+        more = f" (and {len(single) - 1} more classes)" if len(single) > 1 else ""
+        raise InputError(
+            f"{source}: class {shorten(single[0])!r} has one text only{more}; each "
+            "class needs two or more. Is that the label column?"
+        )
+
+
+def _check_test_labels(source: str, known: set[str], labels: list[str]) -> None:
+    unknown = next((label for label in labels if label not in known), None)
+    if unknown is not None:
+        raise InputError(
+            f"test label {shorten(unknown)!r} is none of the classes of {source}: "
+            f"{', '.join(sorted(known))}"
+        )
+
+
+def shorten(text: str, length: int = 40) -> str:
+    """For a message, which stays one line."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def count_of(number: int, what: str) -> str:
+    """The number and the noun, in the plural where it is not 1."""
+    if number == 1:
+        return f"1 {what}"
+    plural = what.replace("text", "texts") if "text" in what else what + "s"
+    return f"{number:,} {plural}"
