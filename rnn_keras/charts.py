@@ -1,6 +1,7 @@
-"""Figures of comparisons and explanations: what `plots` has no room for."""
+"""Figures of comparisons, explanations and texts: what `plots` has no room for."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from rnn_keras.plots import BLUE, VERMILION, text_fonts
 
 if TYPE_CHECKING:
     from rnn_keras.explanation import Explanation
+
+_WIDEST_LINE = 80
 
 
 def plot_comparison(
@@ -103,6 +106,46 @@ def plot_reading(explanation: "Explanation", ax: Axes | None = None) -> Axes:
     _name_tokens(explanation, ax)
     ax.set(xlim=(-0.03, 1.03), xlabel="probability of the text so far")
     ax.legend(prop={"family": text_fonts()})
+    return ax
+
+
+def plot_on_text(text: str, values: Sequence[float], ax: Axes | None = None) -> Axes:
+    """A text, each character on a ground of the colour of its value: -1 to 1.
+
+    Blue is -1, red is 1, white 0. A line break shows as a sign of its own, and a line
+    longer than 80 characters goes on below.
+
+    Args:
+        text: as it was read.
+        values: of its characters, what a unit's state was after each, say.
+        ax: to draw on; a new figure by default.
+
+    Raises:
+        ValueError: if there are not as many values as characters.
+    """
+    lines: list[list[tuple[str, float]]] = [[]]
+    for character, value in zip(text, values, strict=True):
+        if len(lines[-1]) == _WIDEST_LINE:
+            lines.append([])
+        lines[-1].append((character, value))
+        if character == "\n":
+            lines.append([])
+    lines = [line for line in lines if line]
+    width = max(map(len, lines), default=1)
+    grid = np.full((len(lines), width), np.nan)
+    if ax is None:
+        size = (0.6 + 0.105 * width, 0.7 + 0.2 * len(lines))
+        ax = plt.subplots(figsize=size, layout="constrained")[1]
+    for row, line in enumerate(lines):
+        for column, (character, value) in enumerate(line):
+            grid[row, column] = value
+            shown = "↵" if character == "\n" else character
+            style = {"family": "monospace", "fontsize": 8, "parse_math": False}
+            ax.text(column, row, shown, ha="center", va="center", **style)
+    image = ax.imshow(grid, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", alpha=0.7)
+    ax.figure.colorbar(image, ax=ax, label="state", fraction=0.03)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
     return ax
 
 

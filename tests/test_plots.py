@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import linkage
 
+from rnn_keras.charts import plot_on_text
 from rnn_keras.plots import (
     plot_by_length,
     plot_confusion,
@@ -179,3 +180,18 @@ def test_every_figure_takes_axes(plot):
     _, ax = plt.subplots()
     assert plot(ax) is ax
     assert len(plt.get_fignums()) == 1
+
+
+def test_a_text_is_drawn_character_by_character_with_its_values():
+    text = "To be,\n$or" + "x" * 81
+    values = np.linspace(-1, 1, len(text))
+    ax = plot_on_text(text, values)
+    shown = [t.get_text() for t in ax.texts]
+    assert "".join(shown) == text.replace("\n", "↵")
+    rows = [round(t.get_position()[1]) for t in ax.texts]
+    assert rows == [0] * 7 + [1] * 80 + [2] * 4  # broken after 80
+    grid = ax.images[0].get_array()
+    np.testing.assert_allclose(grid[~np.isnan(grid)], values)
+    ax.figure.canvas.draw()  # a dollar begins no formula
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        plot_on_text("ab", [0.5])

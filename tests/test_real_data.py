@@ -13,7 +13,8 @@ import pytest
 
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.corpora import CORPORA
-from rnn_keras.datasets import load_dataset
+from rnn_keras.datasets import load_dataset, load_text
+from rnn_keras.ngrams import ngram_losses
 
 pytestmark = pytest.mark.data
 
@@ -113,3 +114,16 @@ def test_imdb_loads_with_its_test_part(needs_corpus):
     splits = corpus.split()
     assert not set(splits.train.texts) & set(splits.test.texts)
     assert splits.notes[0].startswith("123 training texts also in the test")
+
+
+def test_counted_shakespeare_costs_what_it_is_known_to(needs_corpus):
+    """Witten-Bell n-grams on the last tenth, made known with the data set's split."""
+    needs_corpus("tiny_shakespeare")
+    text = load_text("tiny_shakespeare")
+    assert (len(text), len(set(text))) == (1_115_394, 65)
+    symbols = sorted(set(text))
+    ids = np.array([symbols.index(character) for character in text])
+    cut = len(ids) * 9 // 10
+    losses = ngram_losses(ids[:cut], ids[cut:], 6, 65).mean(axis=1)
+    known = [3.347, 2.486, 2.049, 1.774, 1.669, 1.698]
+    np.testing.assert_allclose(losses, known, atol=6e-4)
