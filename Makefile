@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/ready-$(VERSION)
 RUN := runs/demo
 ALL_NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
-DATA_NOTEBOOKS := notebooks/08_real_data.ipynb
+DATA_NOTEBOOKS := notebooks/08_real_data.ipynb notebooks/09_text_generation.ipynb
 NOTEBOOKS := $(filter-out $(DATA_NOTEBOOKS),$(ALL_NOTEBOOKS))
 # A notebook runs in its own folder, where a relative path would lead elsewhere.
 ifneq ($(RNN_KERAS_CACHE),)
@@ -24,7 +24,7 @@ help:
 	@echo "make demo           train on the bundled messages, then classify three"
 	@echo "make test           ruff, unit tests, notebooks against their stored outputs"
 	@echo "make test-portable  the notebooks with other kernels and one thread"
-	@echo "make test-data      tests and the notebook on the corpora in RNN_KERAS_CACHE"
+	@echo "make test-data      tests and notebooks on the corpora in RNN_KERAS_CACHE"
 	@echo "make bench          speed beside stock Keras and PyTorch, to benchmarks/speed.md"
 	@echo "make bench-quality  what the recipe and each of its choices are worth, to benchmarks/"
 	@echo "make notebooks      run all notebooks again, in place"
@@ -77,6 +77,7 @@ bench: $(READY)
 bench-quality: $(READY)
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/real_data.py
+	$(BIN)/python benchmarks/language_model.py
 
 notebooks: $(READY)
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
