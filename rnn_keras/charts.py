@@ -109,8 +109,10 @@ def plot_reading(explanation: "Explanation", ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_on_text(text: str, values: Sequence[float], ax: Axes | None = None) -> Axes:
-    """A text, each character on a ground of the colour of its value: -1 to 1.
+def plot_on_text(
+    text: str, values: Sequence[float], label: str = "state", ax: Axes | None = None
+) -> Axes:
+    """A text, each character on a background coloured by its value, -1 to 1.
 
     Blue is -1, red is 1, white 0. A line break shows as a sign of its own, and a line
     longer than 80 characters goes on below.
@@ -118,14 +120,20 @@ def plot_on_text(text: str, values: Sequence[float], ax: Axes | None = None) -> 
     Args:
         text: as it was read.
         values: of its characters, what a unit's state was after each, say.
+        label: what the values are.
         ax: to draw on; a new figure by default.
 
     Raises:
         ValueError: if there are not as many values as characters.
     """
+    if len(values) != len(text):
+        raise ValueError(
+            f"`values` must have one for each of {len(text):,} characters. Received: "
+            f"{len(values):,}"
+        )
     lines: list[list[tuple[str, float]]] = [[]]
     for character, value in zip(text, values, strict=True):
-        if len(lines[-1]) == _WIDEST_LINE:
+        if len(lines[-1]) >= _WIDEST_LINE and character != "\n":
             lines.append([])
         lines[-1].append((character, value))
         if character == "\n":
@@ -143,7 +151,7 @@ def plot_on_text(text: str, values: Sequence[float], ax: Axes | None = None) -> 
             style = {"family": "monospace", "fontsize": 8, "parse_math": False}
             ax.text(column, row, shown, ha="center", va="center", **style)
     image = ax.imshow(grid, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", alpha=0.7)
-    ax.figure.colorbar(image, ax=ax, label="state", fraction=0.03)
+    ax.figure.colorbar(image, ax=ax, label=label, fraction=0.03)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     return ax

@@ -281,7 +281,7 @@ def explain(
 @app.command()
 def datasets() -> None:
     """List the data sets that are known by name."""
-    from rnn_keras.corpora import cache_folder
+    from rnn_keras.downloads import cache_folder
     from rnn_keras.tables import print_corpora
 
     print_corpora()

@@ -1,138 +1,18 @@
-"""The corpora that are known by name: bundled ones, and ones downloaded once.
-
-A file that lies in the cache already (`RNN_KERAS_CACHE`, or the user's cache
-folder) under the corpus's name is used as it is. A download is checked against
-its SHA-256 before it gets its final name, so a broken one is never kept.
-"""
+"""The corpora that are known by name, and how their files are read."""
 
 import html
-import os
 import re
 import tarfile
-import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import pooch
-from rich.progress import DownloadColumn
-
-from rnn_keras.errors import InputError
-from rnn_keras.progress import progress_bar
+from rnn_keras.downloads import Corpus
 from rnn_keras.readers import Cells, read_table
 
-CACHE_VARIABLE = "RNN_KERAS_CACHE"
-
+if TYPE_CHECKING:
+    import pandas as pd
 
 Parts = dict[str, tuple[Cells, Cells]]
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """A corpus with a name.
-
-    Attributes:
-        name: by which it is loaded.
-        summary: what it is, in a line.
-        size: in texts, or what else it is made of.
-        licence: under which it may be used.
-        origin: where it comes from.
-        reader: from the path of its file to what `loader` gives out; for labelled
-            texts to the cells of "train" and, where there is an official test part,
-            "test".
-        file: its name in the cache folder `name`, or in the package's data.
-        url: of the download; empty for a bundled corpus.
-        sha256: of the download.
-        member: what is taken out of a downloaded zip archive.
-        loader: the function of `rnn_keras.datasets` that takes its name.
-    """
-
-    name: str
-    summary: str
-    size: str
-    licence: str
-    origin: str
-    file: str
-    reader: Callable[[Path], Any]
-    url: str = ""
-    sha256: str = ""
-    member: str = ""
-    loader: str = "load_dataset"
-
-    def read(self) -> Any:
-        """What its reader gives out, of its file, which is downloaded if need be."""
-        path = self.path()
-        try:
-            return self.reader(path)
-        except (OSError, EOFError, UnicodeError, tarfile.TarError) as error:
-            raise InputError(f"{path}: cannot be read ({error})") from error
-
-    def path(self) -> Path:
-        """Of its file, downloaded first if it is neither bundled nor cached."""
-        if not self.url:
-            return Path(str(files("rnn_keras") / "data" / self.file))
-        if not self.cached.exists():
-            self._download(self.cached)
-        return self.cached
-
-    @property
-    def cached(self) -> Path:
-        """Where its downloaded file lies or would lie."""
-        return cache_folder() / self.name / self.file
-
-    def _download(self, path: Path) -> None:
-        pooch.get_logger().setLevel("WARNING")
-        archive = self.file if not self.member else Path(self.url).name
-        try:
-            fetched = pooch.retrieve(
-                self.url,
-                known_hash=f"sha256:{self.sha256}",
-                path=path.parent,
-                fname=archive,
-                downloader=pooch.HTTPDownloader(progressbar=_Bar(self.name)),
-            )
-            if self.member:
-                with zipfile.ZipFile(fetched) as opened:
-                    content = opened.read(self.member)
-                aside = path.with_name(path.name + ".part")
-                aside.write_bytes(content)
-                os.replace(aside, path)
-                Path(fetched).unlink()
-        except Exception as error:
-            reason = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"{self.name}: could not be downloaded from {self.url} ({reason}); "
-                f"a file put at {path} is used instead"
-            ) from error
-
-
-class _Bar:
-    """A progress bar in the shape that pooch expects, drawn by rich."""
-
-    def __init__(self, name: str):
-        self.name = name
-        self.total = 0
-        self.progress = progress_bar(DownloadColumn())
-
-    def update(self, size: int) -> None:
-        if not self.progress.tasks:
-            self.progress.add_task(self.name, total=self.total)
-            self.progress.start()
-        self.progress.advance(self.progress.task_ids[0], size)
-
-    def reset(self) -> None:
-        for task in self.progress.task_ids:
-            self.progress.reset(task)
-
-    def close(self) -> None:
-        self.progress.stop()
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept."""
-    return Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("rnn_keras"))
 
 
 def _read_csv(path: Path) -> Parts:
@@ -142,6 +22,32 @@ def _read_csv(path: Path) -> Parts:
 def _read_text(path: Path) -> str:
     # Line breaks as they are: a character model reads them too.
     return path.read_bytes().decode("utf-8")
+
+
+def _read_melbourne(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    table = pd.read_csv(path, index_col="Date", parse_dates=True)
+    # 31 December of the two leap years is not in the file: a row with nothing in it.
+    return table.rename(columns={"Temp": "temperature"}).asfreq("D")
+
+
+def _read_beijing(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    table = pd.read_csv(path)
+    table.index = pd.to_datetime(table[["year", "month", "day", "hour"]])
+    table.index.name = "hour"
+    columns = {
+        "pm2.5": "pm2.5",
+        "DEWP": "dew_point",
+        "TEMP": "temperature",
+        "PRES": "pressure",
+        "Iws": "wind_speed",
+        "Is": "snow_hours",
+        "Ir": "rain_hours",
+    }
+    return table[list(columns)].rename(columns=columns).asfreq("h")
 
 
 def _read_sms_spam(path: Path) -> Parts:
@@ -244,5 +150,37 @@ CORPORA: dict[str, Corpus] = _registry(
         ),
         sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
         loader="load_text",
+    ),
+    Corpus(
+        name="melbourne",
+        summary="the lowest temperature of each day, 1981 to 1990, degrees Celsius",
+        size="3,650 days",
+        licence="Australian Bureau of Meteorology",
+        origin="Jason Brownlee; github.com/jbrownlee/Datasets",
+        file="daily-min-temperatures.csv",
+        folder="temperatures",
+        reader=_read_melbourne,
+        url=(
+            "https://raw.githubusercontent.com/jbrownlee/Datasets/"
+            "d20fcb6402ae34e653d4513b00f39257bb37ed7f/daily-min-temperatures.csv"
+        ),
+        sha256="8b9de63ed6789492bf497625e7f9beb96a63d367b4b0a21754006f749fa5e5da",
+        loader="load_series",
+    ),
+    Corpus(
+        name="beijing",
+        summary="fine dust in the air of Beijing and the weather, 2010 to 2014",
+        size="43,824 hours",
+        licence="CC BY 4.0",
+        origin="Liang et al. 2015, UCI; github.com/jbrownlee/Datasets",
+        file="pollution.csv",
+        folder="temperatures",
+        reader=_read_beijing,
+        url=(
+            "https://raw.githubusercontent.com/jbrownlee/Datasets/"
+            "d20fcb6402ae34e653d4513b00f39257bb37ed7f/pollution.csv"
+        ),
+        sha256="892e9559205d16d32623135c127a3951c12e46ea1e0b3093e107ce89a9fd60e2",
+        loader="load_series",
     ),
 )

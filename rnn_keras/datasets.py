@@ -1,16 +1,20 @@
 """Data: bundled, downloaded, or from a person's own files.
 
-`load_dataset` gives labelled texts in one shape, `load_text` one long text.
+`load_dataset` gives labelled texts in one shape, `load_text` one long text,
+`load_series` numbers over time.
 """
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnn_keras.corpora import CORPORA
 from rnn_keras.errors import InputError
 from rnn_keras.labelled import LabelledTexts, count_of, shorten
 from rnn_keras.readers import Cells, Column, read_folder, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def load_dataset(
@@ -78,7 +82,7 @@ def load_text(source: str | Path, *, encoding: str = "utf-8") -> str:
         encoding: of the file.
 
     Raises:
-        InputError: if there is no such thing, or it cannot be read.
+        InputError: if there is no such file or text, or it cannot be read.
     """
     if str(source) in CORPORA:
         return _read_corpus(str(source), "load_text")
@@ -92,6 +96,45 @@ def load_text(source: str | Path, *, encoding: str = "utf-8") -> str:
     except (OSError, ValueError, LookupError) as error:
         raise InputError(
             f"{shorten(str(source), 200)}: cannot be read ({error})"
+        ) from error
+
+
+def load_series(source: str | Path) -> "pd.DataFrame":
+    """Series over time: a row a step, at equal distances, `nan` where none is known.
+
+    Args:
+        source: "melbourne", "beijing", or a `.csv` file whose first column is a time
+            and whose others are numbers. Steps that are left out become rows of
+            `nan`; the distance of steps is the usual one in the file.
+
+    Returns:
+        A table with an index of times that rise.
+
+    Raises:
+        InputError: if there is no such thing, or it is no such file.
+    """
+    if str(source) in CORPORA:
+        return _read_corpus(str(source), "load_series")
+    import pandas as pd
+
+    name = shorten(str(source), 200)
+    try:
+        table = pd.read_csv(source, index_col=0)
+        table.index = pd.to_datetime(table.index)
+        table = table.astype("float64").sort_index()
+        distance = table.index.to_series().diff().mode()
+        if not len(distance) or distance[0] <= pd.Timedelta(0):
+            raise ValueError("fewer than two different times")
+        return table.asfreq(distance[0])
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{name}: neither a file nor series known by name; "
+            f"those are: {_named('load_series')}"
+        ) from error
+    except (OSError, ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{name}: no table of a time and numbers in each row ({reason})"
         ) from error
 
 

@@ -11,9 +11,7 @@ import keras
 import numpy as np
 
 from rnn_keras.errors import InputError
-from rnn_keras.vectorization import PADDING_ID, TextVectorizer
-
-UNKNOWN_ID = 1
+from rnn_keras.vectorization import PADDING_ID, UNKNOWN_ID, TextVectorizer
 
 
 def windows(ids: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -60,28 +58,31 @@ def generate(
 
     Args:
         network: of `rnn_keras.models.build_language_model`.
-        vectorizer: that its ids come from. Words are put together with spaces.
+        vectorizer: the one that its training ids came from.
         prompt: read first, from a state of zeros.
         length: tokens to add.
         temperature: by which the logits are divided. 1 draws as the network expects,
             less draws the likely more often, and 0 takes the likeliest always.
         top_k: draw among so many likeliest only; `None`: among all (A. Fan et al.,
             "Hierarchical neural story generation", ACL 2018).
-        seed: of what is drawn; equal seeds give equal text. `None`: another each time.
+        seed: of the draws; equal seeds give equal text. `None`: another each time.
 
     Returns:
-        The text that follows the prompt, without it. A token that is not in the
-        vocabulary is never drawn.
+        The text that follows the prompt, without it; words with spaces between them.
+        A token that is not in the vocabulary is never drawn.
 
     Raises:
-        InputError: if there is no token in the prompt.
+        InputError: if there is no token in the prompt, or more than the vectorizer's
+            `max_length`.
         ValueError: for a size or temperature that cannot be, or where vocabulary and
             network do not belong together.
     """
     if length < 0:
         raise ValueError(f"`length` must be at least 0. Received: {length}")
-    if not temperature >= 0:
-        raise ValueError(f"`temperature` must be at least 0. Received: {temperature}")
+    if not 0 <= temperature < np.inf:
+        raise ValueError(
+            f"`temperature` must be finite and at least 0. Received: {temperature}"
+        )
     if top_k is not None and top_k < 1:
         raise ValueError(f"`top_k` must be at least 1. Received: {top_k}")
     vocabulary = vectorizer.get_vocabulary()
@@ -90,19 +91,25 @@ def generate(
             f"the vectorizer must have the {network.output_shape[-1]} tokens that the "
             f"network was built for. Received: {len(vocabulary)}"
         )
-    given = vectorizer.encode([prompt]).ids[0]
-    given = given[given != PADDING_ID]
+    encoded = vectorizer.encode([prompt])
+    if encoded.num_cut:
+        raise InputError(
+            f"the prompt has more than the {vectorizer.max_length:,} tokens at which "
+            "the vectorizer cuts"
+        )
+    given = encoded.ids[0][encoded.ids[0] != PADDING_ID]
     if not len(given):
         raise InputError("the prompt is empty: there must be a token to follow")
 
     random = np.random.default_rng(seed)
     reader = Reader(network)
-    for token in given:
-        logits = reader.read(np.array([token]))[0]
-    drawn: list[int] = []
+    for token in given[:-1]:
+        reader.read(np.array([token]))
+    last, drawn = given[-1], []
     while len(drawn) < length:
-        drawn.append(draw(logits, random, temperature, top_k))
-        logits = reader.read(np.array(drawn[-1:]))[0]
+        logits = reader.read(np.array([last]))[0]
+        last = draw(logits, random, temperature, top_k)
+        drawn.append(last)
     between = "" if vectorizer.unit == "character" else " "
     return between.join(vocabulary[token] for token in drawn)
 
@@ -111,17 +118,26 @@ class Reader:
     """A language model that reads a token at a time, and keeps its state.
 
     Args:
-        network: of `rnn_keras.models.build_language_model`: layers that follow each
-            other in a chain. Its weights are shared, not copied.
+        network: of `rnn_keras.models.build_language_model`. Its weights are shared,
+            not copied.
 
     Raises:
-        ValueError: for a recurrent layer that could not read so: in both directions,
-            or backwards.
+        ValueError: for layers that are no chain, or a recurrent layer that could not
+            read so: in both directions, or backwards.
     """
 
     def __init__(self, network: keras.Model):
         self._step = _Step(network)
         self._states: list[np.ndarray] = []
+        # Whatever makes a network another one than it is taken for shows here.
+        read = [self.read(np.array([UNKNOWN_ID])) for _ in range(3)][-1]
+        expected = np.asarray(network(np.full((1, 3), UNKNOWN_ID)))[:, -1]
+        if not np.allclose(read, expected, rtol=1e-3, atol=1e-3):
+            raise ValueError(
+                f"the layers of {network.name!r} must be a chain: read token by token, "
+                "they give another result"
+            )
+        self._states = []
 
     def read(self, tokens: np.ndarray) -> np.ndarray:
         """What may follow: logits `(batch, vocabulary_size)`.
@@ -188,8 +204,7 @@ def draw(
     logits = np.array(logits, "float64")
     logits[[PADDING_ID, UNKNOWN_ID]] = -np.inf
     if top_k is not None and top_k < len(logits):
-        least = np.partition(logits, -top_k)[-top_k]
-        logits[logits < least] = -np.inf
+        logits[np.argsort(-logits, kind="stable")[top_k:]] = -np.inf
     if temperature == 0:
         return int(logits.argmax())
     chances = np.exp((logits - logits.max()) / temperature)

@@ -82,6 +82,34 @@ class MaskedPooling1D(keras.layers.Layer):
         return {**super().get_config(), "mode": self.mode}
 
 
+@keras.saving.register_keras_serializable(package="rnn_keras")
+class MissingValues(keras.layers.Layer):
+    """Takes `nan` for a missing value, and a step of nothing but `nan` for padding.
+
+    Such a step is masked. Elsewhere a missing value becomes 0, the mean of a feature
+    that was scaled, and beside each feature stands another, 1 where it was missing
+    (Z. C. Lipton, D. C. Kale, R. Wetzel, "Directly modeling missing data in sequences
+    with RNNs", 2016).
+
+    Call arguments:
+        inputs: floats `(batch, timesteps, features)`.
+
+    Returns:
+        `(batch, timesteps, 2 * features)`, without a `nan`.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        missing = ops.isnan(inputs)
+        values = ops.where(missing, ops.zeros_like(inputs), inputs)
+        return ops.concatenate([values, ops.cast(missing, inputs.dtype)], axis=-1)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return ops.any(ops.logical_not(ops.isnan(inputs)), axis=-1)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple:
+        return (*input_shape[:-1], 2 * input_shape[-1])
+
+
 # Keras's functions, which a layer holds, and their names in the recurrence.
 ACTIVATION_NAMES = {
     getattr(keras.activations, name): name for name in recurrence.ACTIVATIONS

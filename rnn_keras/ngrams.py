@@ -3,7 +3,7 @@
 I. H. Witten, T. C. Bell, "The zero-frequency problem", IEEE Transactions on
 Information Theory 37 (1991), 1085-1094, method C, in the interpolated form of S. F.
 Chen, J. Goodman, "An empirical study of smoothing techniques for language modeling",
-1998, equation 13:
+1998:
 
     p_n(w | h) = (count(h w) + types(h) p_{n-1}(w | h')) / (count(h) + types(h))
 
@@ -35,40 +35,43 @@ def ngram_losses(
     """
     if order < 1:
         raise ValueError(f"`order` must be at least 1. Received: {order}")
-    ids = np.concatenate([train, test]).astype("int64")
-    if ids.min() < 0 or ids.max() >= vocabulary_size:
+    ids = np.concatenate([train, test])
+    least, most = ids.min(initial=0), ids.max(initial=0)
+    if least < 0 or most >= vocabulary_size:
         raise ValueError(
-            f"ids must be 0 to {vocabulary_size - 1}. Received: {ids.min()} to "
-            f"{ids.max()}"
+            f"ids must be 0 to {vocabulary_size - 1}. Received: {least} to {most}"
         )
-    if vocabulary_size**order > np.iinfo("int64").max:
+    if int(vocabulary_size) ** order > np.iinfo("int64").max:
         raise ValueError(
             f"`order` {order} is too high for a vocabulary of {vocabulary_size:,}"
         )
+    train, test = np.asarray(train, "int64"), np.asarray(test, "int64")
     chance = np.full(len(test), 1 / vocabulary_size)
     losses = []
     for n in range(1, order + 1):
-        # The number of an n-gram, in base `vocabulary_size`; its past is the same
-        # number without the last digit.
-        counted = _numbers(np.asarray(train, "int64"), n, vocabulary_size)
-        if not len(counted):  # a training text shorter than that says nothing
-            losses.append(-np.log(chance))
-            continue
-        grams, gram_counts = np.unique(counted, return_counts=True)
-        pasts, first, types = np.unique(
-            grams // vocabulary_size, return_index=True, return_counts=True
-        )
-        past_counts = np.add.reduceat(gram_counts, first)
-
-        asked = _numbers(np.asarray(test, "int64"), n, vocabulary_size)
-        seen = _look_up(asked, grams, gram_counts)
-        past = asked // vocabulary_size
-        total, kinds = _look_up(past, pasts, past_counts), _look_up(past, pasts, types)
-        longer = chance[n - 1 :]
-        known = total > 0
-        longer[known] = (seen + kinds * longer)[known] / (total + kinds)[known]
+        # A test token nearer to the beginning keeps the chance of its shorter past.
+        chance[n - 1 :] = _mixed(train, test, n, vocabulary_size, chance[n - 1 :])
         losses.append(-np.log(chance))
     return np.array(losses)
+
+
+def _mixed(
+    train: np.ndarray, test: np.ndarray, n: int, base: int, shorter: np.ndarray
+) -> np.ndarray:
+    """p_n of the tokens of `test` that have n - 1 before them, from their p_{n-1}."""
+    # The past of an n-gram is its number in base `base` without the last digit.
+    grams, counts = np.unique(_numbers(train, n, base), return_counts=True)
+    pasts, first, types = np.unique(
+        grams // base, return_index=True, return_counts=True
+    )
+    if not len(grams):  # a training text shorter than that says nothing
+        return shorter
+    asked = _numbers(test, n, base)
+    seen = _look_up(asked, grams, counts)
+    total = _look_up(asked // base, pasts, np.add.reduceat(counts, first))
+    kinds = _look_up(asked // base, pasts, types)
+    mixed = (seen + kinds * shorter) / np.maximum(total + kinds, 1)
+    return np.where(total > 0, mixed, shorter)
 
 
 def _numbers(ids: np.ndarray, n: int, base: int) -> np.ndarray:

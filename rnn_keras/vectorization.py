@@ -27,7 +27,7 @@ from rnn_keras.errors import InputError
 Unit = Literal["word", "character"]
 UNITS = get_args(Unit)
 
-PADDING_ID = 0
+PADDING_ID, UNKNOWN_ID = 0, 1
 
 # U+30FC, the mark of a long vowel in Katakana, belongs to no script of its own.
 _ALONE = r"([\p{P}\p{S}\p{Han}\p{Hiragana}\p{Katakana}ー])"

@@ -9,11 +9,13 @@ from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
 
 from rnn_keras import datasets
-from rnn_keras.corpora import CORPORA, cache_folder
-from rnn_keras.datasets import load_dataset, load_text
+from rnn_keras.corpora import CORPORA
+from rnn_keras.datasets import load_dataset, load_series, load_text
+from rnn_keras.downloads import cache_folder
 from rnn_keras.errors import InputError
 
 LINES = 'ham\tsee you "soon\nspam\tWIN &lt;cash&gt; &amp; more\nham\t\n'
@@ -106,6 +108,24 @@ def test_a_text_is_downloaded_and_kept(served, monkeypatch, cache):
     assert load_text("tiny_shakespeare") == "ROMEO:\nO!\n"
     (folder / "input.txt").unlink()
     assert load_text("tiny_shakespeare") == "ROMEO:\nO!\n"
+
+
+def test_series_lie_in_one_folder_and_are_read_with_their_gaps(cache):
+    folder = cache / "temperatures"
+    folder.mkdir(parents=True)
+    (folder / "daily-min-temperatures.csv").write_text(
+        '"Date","Temp"\n"1984-12-30",12.5\n"1985-01-01",13\n'
+    )
+    (folder / "pollution.csv").write_text(
+        "No,year,month,day,hour,pm2.5,DEWP,TEMP,PRES,cbwd,Iws,Is,Ir\n"
+        "1,2010,1,1,0,NA,-21,-11,1021,NW,1.79,0,0\n"
+        "2,2010,1,1,1,129,-16,-4,1020,SE,1.79,0,0\n"
+    )
+    days, hours = load_series("melbourne"), load_series("beijing")
+    np.testing.assert_array_equal(days["temperature"], [12.5, np.nan, 13])
+    np.testing.assert_array_equal(hours["pm2.5"], [np.nan, 129])
+    np.testing.assert_array_equal(hours["temperature"], [-11, -4])
+    assert str(hours.index[1]) == "2010-01-01 01:00:00"
 
 
 def write_imdb(cache):

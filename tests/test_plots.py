@@ -193,5 +193,5 @@ def test_a_text_is_drawn_character_by_character_with_its_values():
     grid = ax.images[0].get_array()
     np.testing.assert_allclose(grid[~np.isnan(grid)], values)
     ax.figure.canvas.draw()  # a dollar begins no formula
-    with pytest.raises(ValueError, match="argument 2 is shorter"):
+    with pytest.raises(ValueError, match="for each of 2 characters"):
         plot_on_text("ab", [0.5])

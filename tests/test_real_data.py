@@ -13,7 +13,7 @@ import pytest
 
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.corpora import CORPORA
-from rnn_keras.datasets import load_dataset, load_text
+from rnn_keras.datasets import load_dataset, load_series, load_text
 from rnn_keras.ngrams import ngram_losses
 
 pytestmark = pytest.mark.data
@@ -127,3 +127,15 @@ def test_counted_shakespeare_costs_what_it_is_known_to(needs_corpus):
     losses = ngram_losses(ids[:cut], ids[cut:], 6, 65).mean(axis=1)
     known = [3.347, 2.486, 2.049, 1.774, 1.669, 1.698]
     np.testing.assert_allclose(losses, known, atol=6e-4)
+
+
+def test_series_have_their_steps_and_their_gaps(needs_corpus):
+    needs_corpus("melbourne")
+    needs_corpus("beijing")
+    days, hours = load_series("melbourne"), load_series("beijing")
+    assert days["temperature"].notna().sum() == 3650
+    missing = days.index[days["temperature"].isna()]
+    assert [str(day.date()) for day in missing] == ["1984-12-31", "1988-12-31"]
+    assert len(hours) == 43_824
+    assert hours["pm2.5"].isna().sum() == 2067
+    assert hours.drop(columns="pm2.5").notna().all(axis=None)

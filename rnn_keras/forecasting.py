@@ -1,0 +1,92 @@
+"""What surrounds a forecaster: windows of a series, a loss for intervals, baselines.
+
+A series is floats `(steps, series)` at equal distances in time, `nan` where a value
+is missing. It is divided by time, never at random, and scaled by the mean and spread
+of the training part alone (`sklearn.preprocessing.StandardScaler`, which leaves `nan`
+as it is).
+"""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.lib.stride_tricks import sliding_window_view
+
+from rnn_keras.errors import InputError
+
+
+def forecast_windows(
+    series: np.ndarray, timesteps: int, horizon: int, targets: Sequence[int] = (0,)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every stretch of a series to read, and what follows it.
+
+    Args:
+        series: `(steps, series)`.
+        timesteps: to read.
+        horizon: steps to forecast.
+        targets: which of the series are forecast.
+
+    Returns:
+        Inputs `(windows, timesteps, series)` and targets `(windows, horizon,
+        targets)`; window i reads the steps from i on.
+
+    Raises:
+        InputError: if the series is shorter than one window.
+        ValueError: for a size below 1.
+    """
+    for argument, size in (("timesteps", timesteps), ("horizon", horizon)):
+        if size < 1:
+            raise ValueError(f"`{argument}` must be at least 1. Received: {size}")
+    if len(series) < timesteps + horizon:
+        raise InputError(
+            f"a series of {len(series):,} steps, where {timesteps:,} to read and "
+            f"{horizon:,} to forecast need {timesteps + horizon:,}"
+        )
+    whole = np.swapaxes(sliding_window_view(series, timesteps + horizon, axis=0), 1, 2)
+    return whole[:, :timesteps], whole[:, timesteps:][:, :, list(targets)]
+
+
+@keras.saving.register_keras_serializable(package="rnn_keras")
+class QuantileLoss(keras.losses.Loss):
+    """The loss whose least value is at the quantiles: 0.5 alone is half the MAE.
+
+    For the quantile q, an error e of the truth less the forecast costs max(q e,
+    (q - 1) e): R. Koenker, G. Bassett, "Regression quantiles", Econometrica 46 (1978),
+    33-50. A truth that is `nan` costs nothing.
+
+    Args:
+        quantiles: rising, between 0 and 1; as many as the forecaster gives.
+        **kwargs: of `keras.losses.Loss`.
+
+    Call arguments:
+        y_true: `(batch, horizon, targets)`.
+        y_pred: `(batch, horizon, targets, quantiles)`.
+
+    Raises:
+        ValueError: for quantiles that are not so.
+    """
+
+    def __init__(self, quantiles: Sequence[float] = (0.05, 0.5, 0.95), **kwargs):
+        rising = [0, *quantiles, 1]
+        if not quantiles or any(np.diff(rising) <= 0):
+            raise ValueError(
+                f"`quantiles` must rise between 0 and 1. Received: {quantiles}"
+            )
+        super().__init__(**kwargs)
+        self.quantiles = tuple(quantiles)
+
+    def call(self, y_true, y_pred):
+        known = ops.logical_not(ops.isnan(y_true))
+        # Before the difference: `nan` times 0 would get into the gradient.
+        truth = ops.where(known, y_true, 0)
+        error = ops.expand_dims(truth, -1) - y_pred
+        q = ops.convert_to_tensor(self.quantiles, dtype=y_pred.dtype)
+        loss = ops.mean(ops.maximum(q * error, (q - 1) * error), axis=-1)
+        known = ops.cast(known, loss.dtype)
+        return ops.sum(known * loss, axis=(1, 2)) / ops.maximum(
+            ops.sum(known, axis=(1, 2)), 1
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "quantiles": self.quantiles}
