@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rnn_keras.classifier import TextClassifier
-    from rnn_keras.datasets import load_dataset, load_text
+    from rnn_keras.datasets import load_dataset, load_series, load_text
     from rnn_keras.errors import InputError
     from rnn_keras.generation import generate
     from rnn_keras.inference import Prediction
     from rnn_keras.labelled import LabelledTexts
     from rnn_keras.layers import MaskedPooling1D
-    from rnn_keras.models import build_classifier, build_language_model
+    from rnn_keras.models import (
+        build_classifier,
+        build_forecaster,
+        build_language_model,
+    )
     from rnn_keras.vectorization import TextVectorizer
 
 __version__ = "0.1.0"
@@ -28,9 +32,11 @@ _MODULE_OF = {
     "TextClassifier": "classifier",
     "TextVectorizer": "vectorization",
     "build_classifier": "models",
+    "build_forecaster": "models",
     "build_language_model": "models",
     "generate": "generation",
     "load_dataset": "datasets",
+    "load_series": "datasets",
     "load_text": "datasets",
 }
 _NEEDS_TENSORFLOW = {
@@ -39,6 +45,7 @@ _NEEDS_TENSORFLOW = {
     "contestants",
     "diagnostics",
     "explanation",
+    "forecasting",
     "generation",
     "inference",
     "layers",
@@ -64,9 +71,11 @@ __all__ = [
     "TextClassifier",
     "TextVectorizer",
     "build_classifier",
+    "build_forecaster",
     "build_language_model",
     "generate",
     "load_dataset",
+    "load_series",
     "load_text",
 ]
 

@@ -104,7 +104,8 @@ def load_series(source: str | Path) -> "pd.DataFrame":
 
     Args:
         source: "melbourne", "beijing", or a `.csv` file whose first column is a time
-            and whose others are numbers. Steps that are left out become rows of
+            (ISO 8601, like 2024-12-31 or 2024-12-31 23:00) and whose others are
+            numbers. Steps that are left out become rows of
             `nan`; the distance of steps is the usual one in the file.
 
     Returns:
@@ -119,8 +120,9 @@ def load_series(source: str | Path) -> "pd.DataFrame":
 
     name = shorten(str(source), 200)
     try:
-        table = pd.read_csv(source, index_col=0)
-        table.index = pd.to_datetime(table.index)
+        table = pd.read_csv(source)
+        times = table.pop(table.columns[0])
+        table.index = pd.to_datetime(times.astype("str"), format="ISO8601")
         table = table.astype("float64").sort_index()
         distance = table.index.to_series().diff().mode()
         if not len(distance) or distance[0] <= pd.Timedelta(0):
@@ -134,7 +136,7 @@ def load_series(source: str | Path) -> "pd.DataFrame":
     except (OSError, ValueError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{name}: no table of a time and numbers in each row ({reason})"
+            f"{name}: no table of an ISO 8601 time and numbers in each row ({reason})"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""SimpleRNN, GRU and LSTM, faster than Keras's; pooling that never sees padding.
+"""SimpleRNN, GRU, LSTM, faster than Keras's; pooling and series without padding.
 
 The three recurrent layers are Keras's own, with another loop over time: that of
 `rnn_keras.recurrence`. Constructor, weights, calls, masks, files and results are
@@ -84,12 +84,13 @@ class MaskedPooling1D(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 class MissingValues(keras.layers.Layer):
-    """Takes `nan` for a missing value, and a step of nothing but `nan` for padding.
+    """Takes `nan` for a missing value; steps before the first known one are padding.
 
-    Such a step is masked. Elsewhere a missing value becomes 0, the mean of a feature
-    that was scaled, and beside each feature stands another, 1 where it was missing
-    (Z. C. Lipton, D. C. Kale, R. Wetzel, "Directly modeling missing data in sequences
-    with RNNs", 2016).
+    Padding is masked. Later, a missing value becomes 0, the mean of a feature that was
+    scaled, and beside each feature stands another, 1 where it was missing: a step of
+    which nothing is known passes like any other, or the network would lose count of
+    time (Z. C. Lipton, D. C. Kale, R. Wetzel, "Directly modeling missing data in
+    sequences with RNNs", 2016).
 
     Call arguments:
         inputs: floats `(batch, timesteps, features)`.
@@ -104,7 +105,8 @@ class MissingValues(keras.layers.Layer):
         return ops.concatenate([values, ops.cast(missing, inputs.dtype)], axis=-1)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        return ops.any(ops.logical_not(ops.isnan(inputs)), axis=-1)
+        known = ops.any(ops.logical_not(ops.isnan(inputs)), axis=-1)
+        return ops.cumsum(ops.cast(known, "int32"), axis=1) > 0
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         return (*input_shape[:-1], 2 * input_shape[-1])

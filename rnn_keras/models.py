@@ -184,8 +184,9 @@ def build_forecaster(
 ) -> keras.Model:
     """Recurrent layers on series, then Dense: the steps that follow, all at once.
 
-    A value that is missing is `nan`, and a step of nothing but `nan` is padding, which
-    changes no answer.
+    A value that is missing is `nan`. A series that is shorter than others is padded
+    before its beginning with steps of nothing but `nan`, which change no answer; after
+    the beginning such a step is one of which nothing is known.
 
     Args:
         num_features: series that are read, what is known of the calendar included.

@@ -161,11 +161,14 @@ def test_series_have_a_row_for_every_step(tmp_path):
     ("content", "message"),
     [
         ("day,a\n2020-01-01,1\n2020-01-02,high\n", r"\(could not convert .*'high'"),
-        ("day,a\nfoo,1\nbar,2\n", "no table of a time and numbers in each row"),
+        (
+            "day,a\nfoo,1\nbar,2\n",
+            "no table of an ISO 8601 time and numbers in each row",
+        ),
         ("day,a\n2020-01-01,1\n", "fewer than two different times"),
         ("day,a\n2020-01-01,1\n2020-01-01,1\n", "fewer than two different times"),
         ("day,a\n2020-01-01,1\n2020-01-01,1\n2020-01-02,1\n2020-01-03,1\n", "dupl"),
-        ("", "no table of a time and numbers in each row"),
+        ("", "no table of an ISO 8601 time and numbers in each row"),
     ],
 )
 def test_a_file_without_series_is_named(content, message, tmp_path):

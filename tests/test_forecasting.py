@@ -38,14 +38,14 @@ def test_the_loss_is_least_at_the_quantiles():
     """Of constants, tried one after the other: NumPy's quantiles cost the least."""
     truth = np.random.default_rng(0).exponential(1, (501, 1, 1)).astype("float32")
     quantiles = (0.05, 0.5, 0.9)
-    tried = np.linspace(0, 4, 801, dtype="float32")
+    tried = np.linspace(0, 4, 161, dtype="float32")
     for i, q in enumerate(quantiles):
         costs = []
         for value in tried:
             forecast = np.zeros((501, 1, 1, 3), "float32")
             forecast[..., i] = value
             costs.append(float(QuantileLoss(quantiles)(truth, forecast)))
-        assert tried[np.argmin(costs)] == pytest.approx(np.quantile(truth, q), abs=0.02)
+        assert tried[np.argmin(costs)] == pytest.approx(np.quantile(truth, q), abs=0.03)
 
 
 def test_the_loss_of_the_median_is_half_the_absolute_error():
@@ -79,7 +79,7 @@ def test_quantiles_must_rise(quantiles):
         QuantileLoss(quantiles)
 
 
-def noisy_sine(steps=1200):
+def noisy_sine(steps=2400):
     """A wave with noise of a known spread, of which every tenth value is missing."""
     random = np.random.default_rng(0)
     wave = np.sin(2 * np.pi * np.arange(steps) / 12)
@@ -96,15 +96,16 @@ def test_a_noisy_wave_is_forecast_almost_as_well_as_it_can_be(cell):
     _, truth = forecast_windows(noisy, 24, 4)
     quantiles = (0.05, 0.5, 0.95)
     network = build_forecaster(1, 4, num_quantiles=3, cell=cell, units=16)
-    network.compile(make_optimizer(0.01), QuantileLoss(quantiles))
-    network.fit(inputs[:900], targets[:900], 32, epochs=12, verbose=0)
-    low, median, high = np.moveaxis(network.predict(inputs[930:], verbose=0), -1, 0)
-    truth = truth[930:]
+    rate = keras.optimizers.schedules.PolynomialDecay(0.01, 8 * 64, 0.0)
+    network.compile(make_optimizer(rate), QuantileLoss(quantiles))
+    network.fit(inputs[:2048], targets[:2048], 32, epochs=8, verbose=0)
+    low, median, high = np.moveaxis(network.predict(inputs[2080:], verbose=0), -1, 0)
+    truth = truth[2080:]
     best = 0.2 * np.sqrt(2 / np.pi)
     assert np.abs(truth - median).mean() < 1.2 * best
     assert 0.82 < ((low <= truth) & (truth <= high)).mean() < 0.96
     assert (
-        np.abs(truth - noisy[930 + 23 : 930 + 23 + len(truth)][:, None]).mean()
+        np.abs(truth - noisy[2080 + 23 : 2080 + 23 + len(truth)][:, None]).mean()
         > 2 * best
     )
 
@@ -112,19 +113,20 @@ def test_a_noisy_wave_is_forecast_almost_as_well_as_it_can_be(cell):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("num_layers", [1, 2])
 def test_padding_never_changes_a_forecast(cell, num_layers):
-    """Steps of nothing but `nan`, before or after; one missing value is no padding."""
+    """Steps of nothing but `nan` before the beginning; later ones are no padding."""
     model = build_forecaster(
         2, 3, num_quantiles=2, cell=cell, units=5, num_layers=num_layers
     )
     series = np.random.default_rng(0).normal(size=(4, 6, 2)).astype("float32")
     series[1, 2, 0] = np.nan
+    series[2, 3] = series[3, 5] = np.nan
     alone = np.concatenate([model(one[None]) for one in series])
     assert np.isfinite(alone).all()
-    for before, after in ((0, 5), (5, 0), (3, 2)):
-        padded = np.pad(
-            series, ((0, 0), (before, after), (0, 0)), constant_values=np.nan
-        )
+    for length in (1, 7):
+        padded = np.pad(series, ((0, 0), (length, 0), (0, 0)), constant_values=np.nan)
         np.testing.assert_allclose(model(padded), alone, atol=1e-5)
+    later = np.pad(series, ((0, 0), (0, 1), (0, 0)), constant_values=np.nan)
+    assert not np.allclose(model(later), alone, atol=1e-4)  # a step has passed
     assert np.isfinite(model(np.full((1, 6, 2), np.nan, "float32"))).all()
 
 
@@ -146,9 +148,10 @@ def test_quantiles_of_a_forecast_rise():
 def test_a_forecaster_is_saved_with_its_loss(tmp_path):
     model = build_forecaster(1, 2, num_quantiles=3, units=4)
     model.compile("adam", QuantileLoss((0.1, 0.5, 0.8)))
+    series = np.random.default_rng(0).normal(size=(3, 6, 1)).astype("float32")
+    model.train_on_batch(series, series[:, :2])
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
-    series = np.random.default_rng(0).normal(size=(3, 6, 1)).astype("float32")
     np.testing.assert_allclose(again(series), model(series), atol=1e-6)
     assert tuple(again.loss.quantiles) == (0.1, 0.5, 0.8)
 
