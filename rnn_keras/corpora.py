@@ -1,13 +1,19 @@
 """The corpora that are known by name, and how their files are read."""
 
+import hashlib
 import html
+import io
 import re
 import tarfile
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from rnn_keras.downloads import Corpus
-from rnn_keras.readers import Cells, read_table
+from rnn_keras.readers import Cells, read_pairs, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +28,59 @@ def _read_csv(path: Path) -> Parts:
 def _read_text(path: Path) -> str:
     # Line breaks as they are: a character model reads them too.
     return path.read_bytes().decode("utf-8")
+
+
+def _read_tatoeba(path: Path) -> list[tuple[str, str]]:
+    with zipfile.ZipFile(path) as archive:
+        return read_pairs(archive.read("fra-eng/fra.txt").decode("utf-8"), str(path))
+
+
+class Recordings(NamedTuple):
+    """Spoken words.
+
+    Attributes:
+        waves: float32 `(samples,)` each, -1 to 1.
+        labels: what is said, `(recordings,)`.
+        speakers: who says it, `(recordings,)`.
+        takes: which time the same person says the same, from 0, `(recordings,)`.
+        rate: samples a second.
+    """
+
+    waves: list[np.ndarray]
+    labels: np.ndarray
+    speakers: np.ndarray
+    takes: np.ndarray
+    rate: int
+
+
+def _wave_files(path: Path) -> Iterator[tuple[re.Match, bytes]]:
+    wanted = re.compile(r"(?:[^/]+/)?recordings/((\d)_([a-z]+)_(\d+)\.wav)")
+    with tarfile.open(path, "r|gz") as archive:
+        for member in archive:
+            match = wanted.fullmatch(member.name)
+            if match and member.isfile():
+                yield match, archive.extractfile(member).read()
+
+
+def _digest_of_waves(path: Path) -> str:
+    lines = [f"{m[1]} {hashlib.sha256(b).hexdigest()}\n" for m, b in _wave_files(path)]
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+
+
+def _read_digits(path: Path) -> Recordings:
+    from scipy.io import wavfile
+
+    waves, named, rate = [], [], 8000
+    for match, content in sorted(_wave_files(path), key=lambda item: item[0][1]):
+        found, samples = wavfile.read(io.BytesIO(content))
+        if found != rate or samples.dtype != "int16":
+            raise OSError(f"{match[1]} is not of {rate} samples a second, 16 bits each")
+        waves.append(samples.astype("float32") / 32768)
+        named.append((int(match[2]), match[3], int(match[4])))
+    if not named:
+        raise OSError("no recordings in it")
+    digits, speakers, takes = (np.array(column) for column in zip(*named, strict=True))
+    return Recordings(waves, digits, speakers, takes, rate)
 
 
 def _read_melbourne(path: Path) -> "pd.DataFrame":
@@ -182,5 +241,36 @@ CORPORA: dict[str, Corpus] = _registry(
         ),
         sha256="892e9559205d16d32623135c127a3951c12e46ea1e0b3093e107ce89a9fd60e2",
         loader="load_series",
+    ),
+    Corpus(
+        name="tatoeba_fra",
+        summary="English sentences, each with a French translation",
+        size="167,130 pairs",
+        licence="CC BY 2.0",
+        origin="tatoeba.org and manythings.org/anki; github.com/modelexlab/data",
+        file="fra-eng.zip",
+        reader=_read_tatoeba,
+        url=(
+            "https://raw.githubusercontent.com/modelexlab/data/"
+            "adddaf33ac35572bcfeb421efec29435e7ea9332/fra-eng.zip"
+        ),
+        sha256="161c93f18da3a7e6df611ed961426613260de8af06ccf8c79c977afe5135ac44",
+        loader="load_pairs",
+    ),
+    Corpus(
+        name="spoken_digits",
+        summary="Free Spoken Digit Dataset: 0 to 9 by six speakers",
+        size="3,000 recordings",
+        licence="CC BY-SA 4.0",
+        origin="Zohar Jackson; github.com/Jakobovski/free-spoken-digit-dataset",
+        file="recordings.tar.gz",
+        reader=_read_digits,
+        url=(
+            "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/"
+            "26eb9aaf76e81b692f806f9140c2d2777410d7a1.tar.gz"
+        ),
+        sha256="dbd573d7cafe79c4b49f65718115e1304e24e067fa39eff18a660dc6cb9c360f",
+        digest=_digest_of_waves,
+        loader="load_recordings",
     ),
 )

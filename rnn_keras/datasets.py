@@ -1,17 +1,18 @@
 """Data: bundled, downloaded, or from a person's own files.
 
 `load_dataset` gives labelled texts in one shape, `load_text` one long text,
-`load_series` numbers over time.
+`load_pairs` texts and translations, `load_series` numbers over time, `load_recordings`
+speech.
 """
 
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnn_keras.corpora import CORPORA
+from rnn_keras.corpora import CORPORA, Recordings
 from rnn_keras.errors import InputError
 from rnn_keras.labelled import LabelledTexts, count_of, shorten
-from rnn_keras.readers import Cells, Column, read_folder, read_table
+from rnn_keras.readers import Cells, Column, read_folder, read_pairs, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,17 +87,39 @@ def load_text(source: str | Path, *, encoding: str = "utf-8") -> str:
     """
     if str(source) in CORPORA:
         return _read_corpus(str(source), "load_text")
-    try:
-        return Path(source).read_bytes().decode(encoding)
-    except FileNotFoundError as error:
+    return _read_file(Path(source), encoding, "load_text")
+
+
+def load_pairs(source: str | Path, *, encoding: str = "utf-8") -> list[tuple[str, str]]:
+    """Texts with a translation each.
+
+    Args:
+        source: "tatoeba_fra", or a file of lines: a text, a tab, its translation.
+        encoding: of the file.
+
+    Raises:
+        InputError: if there is no such file or corpus, or it cannot be read.
+    """
+    if str(source) in CORPORA:
+        return _read_corpus(str(source), "load_pairs")
+    text = _read_file(Path(source), encoding, "load_pairs")
+    return read_pairs(text, shorten(str(source), 200))
+
+
+def load_recordings(name: str) -> Recordings:
+    """Spoken words: "spoken_digits".
+
+    Of these, takes 0 to 4 of each speaker and digit are the official test part.
+
+    Raises:
+        InputError: for another name, or if they cannot be read.
+    """
+    if name not in CORPORA:
         raise InputError(
-            f"{shorten(str(source), 200)}: neither a file nor a text known by name; "
-            f"those are: {_named('load_text')}"
-        ) from error
-    except (OSError, ValueError, LookupError) as error:
-        raise InputError(
-            f"{shorten(str(source), 200)}: cannot be read ({error})"
-        ) from error
+            f"{shorten(str(name), 200)}: no recordings known by name; "
+            f"those are: {_named('load_recordings')}"
+        )
+    return _read_corpus(name, "load_recordings")
 
 
 def load_series(source: str | Path) -> "pd.DataFrame":
@@ -138,6 +161,18 @@ def load_series(source: str | Path) -> "pd.DataFrame":
         raise InputError(
             f"{name}: no table of an ISO 8601 time and numbers in each row ({reason})"
         ) from error
+
+
+def _read_file(path: Path, encoding: str, loader: str) -> str:
+    name = shorten(str(path), 200)
+    try:
+        return path.read_bytes().decode(encoding)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{name}: neither a file nor known by name; those are: {_named(loader)}"
+        ) from error
+    except (OSError, ValueError, LookupError) as error:
+        raise InputError(f"{name}: cannot be read ({error})") from error
 
 
 def _read_corpus(name: str, loader: str) -> Any:

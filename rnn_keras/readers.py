@@ -225,3 +225,28 @@ def _cell(value: Any) -> str | None:
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="replace")
     return str(value)
+
+
+def read_pairs(text: str, source: str) -> list[tuple[str, str]]:
+    """A text and its translation from each line, a tab between; more columns are left.
+
+    White space of any kind is one space: French has narrow no-break ones before some
+    marks, which a reader does not see and a comparison does.
+
+    Raises:
+        InputError: if a line that is not empty has not two texts.
+    """
+    pairs = []
+    # Not `splitlines`, to which a separator within a text is the end of a line, too.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        cells = [" ".join(cell.split()) for cell in line.split("\t")[:2]]
+        if len(cells) < 2 or not all(cells):
+            raise InputError(
+                f"{source}: line {number:,} is not two texts with a tab between"
+            )
+        pairs.append((cells[0], cells[1]))
+    if not pairs:
+        raise InputError(f"{source}: no lines of two texts with a tab between")
+    return pairs

@@ -11,10 +11,17 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from scipy.io import wavfile
 
 from rnn_keras import datasets
 from rnn_keras.corpora import CORPORA
-from rnn_keras.datasets import load_dataset, load_series, load_text
+from rnn_keras.datasets import (
+    load_dataset,
+    load_pairs,
+    load_recordings,
+    load_series,
+    load_text,
+)
 from rnn_keras.downloads import cache_folder
 from rnn_keras.errors import InputError
 
@@ -126,6 +133,72 @@ def test_series_lie_in_one_folder_and_are_read_with_their_gaps(cache):
     np.testing.assert_array_equal(hours["pm2.5"], [np.nan, 129])
     np.testing.assert_array_equal(hours["temperature"], [-11, -4])
     assert str(hours.index[1]) == "2010-01-01 01:00:00"
+
+
+def waves(folder="", change=0):
+    """An archive like that of the spoken digits: two recordings, and what is none."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, samples in {
+            "recordings/7_theo_12.wav": [0, 16384, -32768],
+            "recordings/0_lucas_3.wav": [1 + change, 2],
+            "recordings/../../9_theo_0.wav": [5],
+            "recordings/readme.txt": [6],
+        }.items():
+            content = io.BytesIO()
+            wavfile.write(content, 8000, np.array(samples, "int16"))
+            member = tarfile.TarInfo(folder + name)
+            member.size = len(content.getvalue())
+            archive.addfile(member, io.BytesIO(content.getvalue()))
+    return buffer.getvalue()
+
+
+def test_recordings_are_read_with_who_says_what(cache):
+    path = cache / "spoken_digits" / "recordings.tar.gz"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(waves())
+    recordings = load_recordings("spoken_digits")
+    assert recordings.labels.tolist() == [0, 7]
+    assert recordings.speakers.tolist() == ["lucas", "theo"]
+    assert recordings.takes.tolist() == [3, 12]
+    assert recordings.waves[1].tolist() == [0, 0.5, -1]
+    assert recordings.waves[1].dtype == np.float32
+
+
+def test_an_archive_without_recordings_is_named(cache):
+    path = cache / "spoken_digits" / "recordings.tar.gz"
+    path.parent.mkdir(parents=True)
+    tarfile.open(path, "w:gz").close()
+    with pytest.raises(InputError, match=r"cannot be read \(no recordings in it"):
+        load_recordings("spoken_digits")
+
+
+def test_an_archive_packed_anew_is_known_by_its_content(served, monkeypatch, cache):
+    """Its bytes and its outer folder differ; a changed recording is found."""
+    folder, address = served
+    (folder / "plain").write_bytes(waves())
+    digest = CORPORA["spoken_digits"].digest(folder / "plain")
+    (folder / "other.tar.gz").write_bytes(waves(change=1))
+    offer(monkeypatch, "spoken_digits", f"{address}/other.tar.gz", b"", digest)
+    with pytest.raises(InputError, match="hash of its content"):
+        load_recordings("spoken_digits")
+    assert not [p for p in cache.rglob("*") if p.is_file()]
+    (folder / "anew.tar.gz").write_bytes(waves("free-spoken-digit-dataset-26eb9aa/"))
+    offer(monkeypatch, "spoken_digits", f"{address}/anew.tar.gz", b"", digest)
+    assert load_recordings("spoken_digits").labels.tolist() == [0, 7]
+    kept = [p.name for p in cache.rglob("*") if p.is_file()]
+    assert kept == ["recordings.tar.gz"]
+
+
+def test_pairs_are_read_from_their_archive(cache):
+    path = cache / "tatoeba_fra" / "fra-eng.zip"
+    path.parent.mkdir(parents=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("fra-eng/fra.txt", "Run!\tCours\u202f!\nHi.\tSalut !\n")
+    assert load_pairs("tatoeba_fra") == [("Run!", "Cours !"), ("Hi.", "Salut !")]
+    path.write_bytes(b"no archive")
+    with pytest.raises(InputError, match=r"fra-eng.zip: cannot be read"):
+        load_pairs("tatoeba_fra")
 
 
 def write_imdb(cache):

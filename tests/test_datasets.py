@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rnn_keras.datasets import load_dataset, load_series, load_text
+from rnn_keras.datasets import (
+    load_dataset,
+    load_pairs,
+    load_recordings,
+    load_series,
+    load_text,
+)
 from rnn_keras.errors import InputError
 
 
@@ -125,7 +131,11 @@ def test_a_text_is_read_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("name", "encoding", "message"),
     [
-        ("nosuch.txt", "utf-8", "nosuch.txt: neither a file nor a text known by name"),
+        (
+            "nosuch.txt",
+            "utf-8",
+            "nosuch.txt: neither a file nor known by name; those are: tiny",
+        ),
         (".", "utf-8", r"cannot be read \(.*directory"),
         ("latin.txt", "utf-8", r"latin.txt: cannot be read \(.*utf-8"),
         ("latin.txt", "nosuch", r"latin.txt: cannot be read \(unknown encoding"),
@@ -178,3 +188,21 @@ def test_a_file_without_series_is_named(content, message, tmp_path):
         load_series(path)
     with pytest.raises(InputError, match="known by name; those are: melbourne, beij"):
         load_series(tmp_path / "nosuch.csv")
+
+
+def test_pairs_are_read_from_a_file(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("a cat\tun  chat\tby whom\r\n\nwait\u2028here\tattends\u00a0!\n")
+    assert load_pairs(path) == [("a cat", "un chat"), ("wait here", "attends !")]
+    for content, message in (
+        ("a\tb\na cat, un chat\n", "pairs.tsv: line 2 is not two texts with a tab"),
+        ("a\tb\na cat\t\n", "pairs.tsv: line 2 is not two texts with a tab"),
+        ("\n", "pairs.tsv: no lines of two texts with a tab between"),
+    ):
+        path.write_text(content)
+        with pytest.raises(InputError, match=message):
+            load_pairs(path)
+    with pytest.raises(InputError, match="known by name; those are: tatoeba_fra"):
+        load_pairs(tmp_path / "nosuch")
+    with pytest.raises(InputError, match="no recordings known by name; those are: spo"):
+        load_recordings("nosuch")

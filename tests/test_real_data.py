@@ -13,7 +13,13 @@ import pytest
 
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.corpora import CORPORA
-from rnn_keras.datasets import load_dataset, load_series, load_text
+from rnn_keras.datasets import (
+    load_dataset,
+    load_pairs,
+    load_recordings,
+    load_series,
+    load_text,
+)
 from rnn_keras.ngrams import ngram_losses
 
 pytestmark = pytest.mark.data
@@ -139,3 +145,16 @@ def test_series_have_their_steps_and_their_gaps(needs_corpus):
     assert len(hours) == 43_824
     assert hours["pm2.5"].isna().sum() == 2067
     assert hours.drop(columns="pm2.5").notna().all(axis=None)
+
+
+def test_pairs_and_recordings_are_as_many_as_promised(needs_corpus):
+    needs_corpus("tatoeba_fra")
+    needs_corpus("spoken_digits")
+    pairs, spoken = load_pairs("tatoeba_fra"), load_recordings("spoken_digits")
+    assert len(pairs) == 167_130
+    assert pairs[2] == ("Run!", "Cours !")
+    assert len(spoken.waves) == 3000
+    assert np.unique(spoken.speakers).size == 6
+    assert np.bincount(spoken.labels[spoken.takes < 5]).tolist() == [30] * 10
+    corpus = CORPORA["spoken_digits"]
+    assert corpus.digest(corpus.cached) == corpus.sha256
