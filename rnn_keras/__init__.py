@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from rnn_keras.layers import MaskedPooling1D
     from rnn_keras.models import (
         build_classifier,
-        build_forecaster,
         build_language_model,
+        build_translator,
     )
+    from rnn_keras.series_models import build_forecaster
     from rnn_keras.vectorization import TextVectorizer
 
 __version__ = "0.1.0"
@@ -32,8 +33,9 @@ _MODULE_OF = {
     "TextClassifier": "classifier",
     "TextVectorizer": "vectorization",
     "build_classifier": "models",
-    "build_forecaster": "models",
+    "build_forecaster": "series_models",
     "build_language_model": "models",
+    "build_translator": "models",
     "generate": "generation",
     "load_dataset": "datasets",
     "load_series": "datasets",
@@ -57,9 +59,11 @@ _NEEDS_TENSORFLOW = {
     "recipe",
     "recurrence",
     "scan",
+    "series_models",
     "steps",
     "store",
     "training",
+    "translation",
     "vectorization",
 }
 
@@ -73,6 +77,7 @@ __all__ = [
     "build_classifier",
     "build_forecaster",
     "build_language_model",
+    "build_translator",
     "generate",
     "load_dataset",
     "load_series",

@@ -1,12 +1,12 @@
 """Builders: plain functional Keras models of Embedding, recurrent layers, Dense.
 
-One a task: `build_classifier`, `build_language_model` and `build_forecaster`, which
-reads numbers. The smallest classifier, one layer in one direction that answers from
-its last state, is Elman's network with an embedding in front: J. L. Elman, "Finding
-structure in time", Cognitive Science 14 (1990), 179-211.
+One a task: `build_classifier`, `build_language_model`, `build_translator`; those that
+read numbers are in `rnn_keras.series_models`. The smallest classifier, one layer in
+one direction that answers from its last state, is Elman's network with an embedding
+in front: J. L. Elman, "Finding structure in time", Cognitive Science 14 (1990),
+179-211.
 """
 
-import math
 from typing import Any, Literal
 
 import keras
@@ -17,7 +17,6 @@ from rnn_keras.layers import (
     POOLINGS,
     Dropout,
     MaskedPooling1D,
-    MissingValues,
     SimpleRNN,
 )
 
@@ -83,9 +82,9 @@ def build_classifier(
     >>> build_classifier(16, 2, units=8, embedding_dim=8).count_params()
     282
     """
-    _check_choice("cell", cell, tuple(CELLS))
-    _check_choice("pooling", pooling, ("last", *POOLINGS))
-    _check_sizes(
+    check_choice("cell", cell, tuple(CELLS))
+    check_choice("pooling", pooling, ("last", *POOLINGS))
+    check_sizes(
         vocabulary_size=vocabulary_size,
         num_classes=num_classes,
         units=units,
@@ -154,8 +153,8 @@ def build_language_model(
     >>> build_language_model(66, units=8, embedding_dim=4).output_shape
     (None, None, 66)
     """
-    _check_choice("cell", cell, tuple(CELLS))
-    _check_sizes(
+    check_choice("cell", cell, tuple(CELLS))
+    check_sizes(
         vocabulary_size=vocabulary_size,
         units=units,
         embedding_dim=embedding_dim,
@@ -170,66 +169,82 @@ def build_language_model(
     return keras.Model(ids, logits, name=name)
 
 
-def build_forecaster(
-    num_features: int,
-    horizon: int,
+def build_translator(
+    source_vocabulary_size: int,
+    target_vocabulary_size: int,
     *,
-    num_targets: int = 1,
-    num_quantiles: int = 1,
+    attention: bool = True,
     cell: Cell = "gru",
-    units: int = 32,
-    num_layers: int = 1,
+    units: int = 256,
+    embedding_dim: int = 128,
     dropout: float = 0.0,
-    name: str = "forecaster",
+    name: str = "translator",
 ) -> keras.Model:
-    """Recurrent layers on series, then Dense: the steps that follow, all at once.
+    """An encoder in both directions, a decoder, and attention between them.
 
-    A value that is missing is `nan`. A series that is shorter than others is padded
-    before its beginning with steps of nothing but `nan`, which change no answer; after
-    the beginning such a step is one of which nothing is known.
+    The decoder begins with the encoder's last states, which without attention are all
+    that it knows of the source: I. Sutskever, O. Vinyals, Q. V. Le, "Sequence to
+    sequence learning with neural networks", NIPS 2014. With it, each step of the
+    decoder also weighs the encoder's states: M.-T. Luong, H. Pham, C. D. Manning,
+    "Effective approaches to attention-based neural machine translation", EMNLP 2015,
+    global attention with the "general" score. `rnn_keras.translation` has what it is
+    trained on, and decodes.
 
     Args:
-        num_features: series that are read, what is known of the calendar included.
-        horizon: steps that are forecast.
-        num_targets: series that are forecast.
-        num_quantiles: rising values for each of these, the median and the bounds of an
-            interval say: see `rnn_keras.forecasting.QuantileLoss`.
+        source_vocabulary_size: number of ids, padding and unknown included.
+        target_vocabulary_size: likewise, and two more, the last: start and end.
+        attention: whether the decoder looks back at the source.
         cell: `"simple_rnn"`, `"lstm"` or `"gru"`.
-        units: size of the state of each layer.
-        num_layers: recurrent layers, one on top of the other.
-        dropout: share of values set to 0 in training, of what each layer gives.
+        units: size of the decoder's state; the encoder has half of it in each
+            direction.
+        embedding_dim: size of a token's vector, of both languages.
+        dropout: share of values set to 0 in training, of the embedded tokens and of
+            what the logits are computed from.
         name: of the model.
 
     Returns:
-        A functional model from floats `(batch, timesteps, num_features)` to floats
-        `(batch, horizon, num_targets, num_quantiles)`.
+        A functional model from int ids of the source `(batch, source timesteps)` and
+        those that the decoder has so far `(batch, timesteps)`, padded with 0, to
+        float logits `(batch, timesteps, target_vocabulary_size)`.
 
     Raises:
-        ValueError: for an unknown `cell` or a size below 1.
+        ValueError: for an unknown `cell`, a size below 1, or odd units.
 
-    >>> build_forecaster(3, 24, num_quantiles=3).output_shape
-    (None, 24, 1, 3)
+    >>> build_translator(9, 12, units=8, embedding_dim=4).output_shape
+    (None, None, 12)
     """
-    _check_choice("cell", cell, tuple(CELLS))
-    _check_sizes(
-        num_features=num_features,
-        horizon=horizon,
-        num_targets=num_targets,
-        num_quantiles=num_quantiles,
+    check_choice("cell", cell, tuple(CELLS))
+    check_sizes(
+        source_vocabulary_size=source_vocabulary_size,
+        target_vocabulary_size=target_vocabulary_size,
         units=units,
-        num_layers=num_layers,
+        embedding_dim=embedding_dim,
     )
-    series = keras.Input((None, num_features), name="series")
-    x = MissingValues(name="missing_values")(series)
-    for i in range(num_layers):
-        more = i < num_layers - 1
-        x = CELLS[cell](units, return_sequences=more, name=f"{cell}_{i + 1}")(x)
-        if dropout:
-            x = Dropout(dropout, name=f"state_dropout_{i + 1}")(x)
-    shape = (horizon, num_targets, num_quantiles)
-    x = keras.layers.Dense(math.prod(shape), name="values")(x)
-    x = keras.layers.Reshape(shape, name="steps")(x)
-    return keras.Model(series, keras.ops.sort(x, axis=-1), name=name)
+    if units % 2:
+        raise ValueError(f"`units` must be even. Received: {units}")
+
+    sources, x = _embedded(source_vocabulary_size, embedding_dim, dropout, of="source_")
+    encoder = CELLS[cell](units // 2, return_sequences=True, return_state=True)
+    values, *states = keras.layers.Bidirectional(encoder, name="encoder")(x)
+    each = len(states) // 2  # forwards, then backwards: two of LSTM, else one
+    states = [
+        keras.layers.Concatenate(name=f"state_{i + 1}")([states[i], states[each + i]])
+        for i in range(each)
+    ]
+    previous, x = _embedded(
+        target_vocabulary_size, embedding_dim, dropout, of="target_"
+    )
+    decoder = CELLS[cell](units, return_sequences=True, name="decoder")
+    x = decoder(x, initial_state=states)
+    if attention:
+        keys = keras.layers.Dense(units, use_bias=False, name="keys")(values)
+        context = keras.layers.Attention(name="attention")([x, values, keys])
+        x = keras.layers.Concatenate(name="with_context")([context, x])
+        x = keras.layers.Dense(units, activation="tanh", name="attentional")(x)
+    if dropout:
+        x = Dropout(dropout, name="state_dropout")(x)
+    logits = keras.layers.Dense(target_vocabulary_size, name="logits")(x)
+    return keras.Model([sources, previous], logits, name=name)
 
 
 def _embedded(
@@ -237,25 +252,28 @@ def _embedded(
     embedding_dim: int,
     dropout: float,
     token_dropout: float = 0.0,
+    of: str = "",
 ) -> tuple[Any, Any]:
     """An input of ids, and the vectors of its tokens, of which 0 is masked."""
-    ids = keras.Input((None,), dtype="int32", name="ids")
+    ids = keras.Input((None,), dtype="int32", name=f"{of}ids")
     x = keras.layers.Embedding(
-        vocabulary_size, embedding_dim, mask_zero=True, name="embedding"
+        vocabulary_size, embedding_dim, mask_zero=True, name=f"{of}embedding"
     )(ids)
     if token_dropout:
         x = Dropout(token_dropout, noise_shape=(None, None, 1), name="token_dropout")(x)
     if dropout:
-        x = Dropout(dropout, name="embedding_dropout")(x)
+        x = Dropout(dropout, name=f"{of}embedding_dropout")(x)
     return ids, x
 
 
-def _check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
+def check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise `ValueError` for a value that is none of the choices."""
     if value not in choices:
         raise ValueError(f"`{argument}` must be one of {choices}. Received: {value!r}")
 
 
-def _check_sizes(**sizes: int) -> None:
+def check_sizes(**sizes: int) -> None:
+    """Raise `ValueError` for the first that is below 1."""
     for argument, value in sizes.items():
         if value < 1:
             raise ValueError(f"`{argument}` must be at least 1. Received: {value}")

@@ -6,7 +6,8 @@ import pytest
 
 from rnn_keras.errors import InputError
 from rnn_keras.forecasting import QuantileLoss, forecast_windows
-from rnn_keras.models import CELLS, build_forecaster
+from rnn_keras.models import CELLS
+from rnn_keras.series_models import build_forecaster
 from rnn_keras.training import make_optimizer
 
 
