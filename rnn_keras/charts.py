@@ -144,11 +144,11 @@ def plot_on_text(
     if ax is None:
         size = (0.6 + 0.105 * width, 0.7 + 0.2 * len(lines))
         ax = plt.subplots(figsize=size, layout="constrained")[1]
+    style = {"family": "monospace", "fontsize": 8, "parse_math": False}
     for row, line in enumerate(lines):
         for column, (character, value) in enumerate(line):
             grid[row, column] = value
             shown = "↵" if character == "\n" else character
-            style = {"family": "monospace", "fontsize": 8, "parse_math": False}
             ax.text(column, row, shown, ha="center", va="center", **style)
     image = ax.imshow(grid, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", alpha=0.7)
     ax.figure.colorbar(image, ax=ax, label=label, fraction=0.03)

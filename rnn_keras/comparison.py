@@ -20,6 +20,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rnn_keras._tensorflow import use_one_thread
+from rnn_keras.arguments import check_choice
 from rnn_keras.charts import plot_comparison
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.contestants import (
@@ -151,10 +152,7 @@ def compare(
     names = tuple(classes_to_learn(splits.train.texts, splits.train.labels))
     if not len(splits.test):
         raise InputError(f"{splits.train.source}: too few texts to test any")
-    if match not in get_args(Match):
-        raise ValueError(
-            f"`match` must be one of {get_args(Match)}. Received: {match!r}"
-        )
+    check_choice("match", match, get_args(Match))
     true = class_indices(splits.test.labels, names)
     store = Store(out, splits, settings, force) if out else None
     sizes = store.sizes(cells, match, units) if store else None

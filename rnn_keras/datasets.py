@@ -128,8 +128,8 @@ def load_series(source: str | Path) -> "pd.DataFrame":
     Args:
         source: "melbourne", "beijing", or a `.csv` file whose first column is a time
             (ISO 8601, like 2024-12-31 or 2024-12-31 23:00) and whose others are
-            numbers. Steps that are left out become rows of
-            `nan`; the distance of steps is the usual one in the file.
+            numbers. Steps that are left out become rows of `nan`; the distance of
+            steps is the usual one in the file.
 
     Returns:
         A table with an index of times that rise.

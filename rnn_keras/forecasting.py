@@ -1,4 +1,4 @@
-"""What surrounds a forecaster: windows of a series, a loss for intervals, baselines.
+"""What surrounds a forecaster: windows of a series, and a loss for intervals.
 
 A series is floats `(steps, series)` at equal distances in time, `nan` where a value
 is missing. It is divided by time, never at random, and scaled by the mean and spread
@@ -7,12 +7,14 @@ as it is).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 from numpy.lib.stride_tricks import sliding_window_view
 
+from rnn_keras.arguments import check_sizes
 from rnn_keras.errors import InputError
 
 
@@ -35,9 +37,7 @@ def forecast_windows(
         InputError: if the series is shorter than one window.
         ValueError: for a size below 1.
     """
-    for argument, size in (("timesteps", timesteps), ("horizon", horizon)):
-        if size < 1:
-            raise ValueError(f"`{argument}` must be at least 1. Received: {size}")
+    check_sizes(timesteps=timesteps, horizon=horizon)
     if len(series) < timesteps + horizon:
         raise InputError(
             f"a series of {len(series):,} steps, where {timesteps:,} to read and "
@@ -67,7 +67,7 @@ class QuantileLoss(keras.losses.Loss):
         ValueError: for quantiles that are not so.
     """
 
-    def __init__(self, quantiles: Sequence[float] = (0.05, 0.5, 0.95), **kwargs):
+    def __init__(self, quantiles: Sequence[float] = (0.05, 0.5, 0.95), **kwargs: Any):
         rising = [0, *quantiles, 1]
         if not quantiles or any(np.diff(rising) <= 0):
             raise ValueError(
@@ -76,7 +76,7 @@ class QuantileLoss(keras.losses.Loss):
         super().__init__(**kwargs)
         self.quantiles = tuple(quantiles)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         known = ops.logical_not(ops.isnan(y_true))
         # Before the difference: `nan` times 0 would get into the gradient.
         truth = ops.where(known, y_true, 0)
@@ -88,5 +88,5 @@ class QuantileLoss(keras.losses.Loss):
             ops.sum(known, axis=(1, 2)), 1
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "quantiles": self.quantiles}

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from rnn_keras.arguments import check_sizes
 from rnn_keras.errors import InputError
 from rnn_keras.vectorization import PADDING_ID, UNKNOWN_ID, TextVectorizer
 
@@ -31,8 +32,7 @@ def windows(ids: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     >>> inputs.tolist(), targets.tolist()
     ([[1, 2, 3], [4, 5, 6]], [[2, 3, 4], [5, 6, 7]])
     """
-    if length < 1:
-        raise ValueError(f"`length` must be at least 1. Received: {length}")
+    check_sizes(length=length)
     pieces = (len(ids) - 1) // length
     if pieces < 1:
         raise InputError(
@@ -77,14 +77,13 @@ def generate(
         ValueError: for a size or temperature that cannot be, or where vocabulary and
             network do not belong together.
     """
-    if length < 0:
-        raise ValueError(f"`length` must be at least 0. Received: {length}")
+    check_sizes(0, length=length)
     if not 0 <= temperature < np.inf:
         raise ValueError(
             f"`temperature` must be finite and at least 0. Received: {temperature}"
         )
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"`top_k` must be at least 1. Received: {top_k}")
+    if top_k is not None:
+        check_sizes(top_k=top_k)
     vocabulary = vectorizer.get_vocabulary()
     if network.output_shape[-1] != len(vocabulary):
         raise ValueError(

@@ -20,6 +20,7 @@ import tensorflow as tf
 from keras import ops
 
 from rnn_keras import recurrence
+from rnn_keras.arguments import check_choice
 
 Pooling = Literal["max", "mean", "max_mean"]
 POOLINGS = get_args(Pooling)
@@ -50,8 +51,7 @@ class MaskedPooling1D(keras.layers.Layer):
     """
 
     def __init__(self, mode: Pooling = "max_mean", **kwargs: Any):
-        if mode not in POOLINGS:
-            raise ValueError(f"`mode` must be one of {POOLINGS}. Received: {mode!r}")
+        check_choice("mode", mode, POOLINGS)
         super().__init__(**kwargs)
         self.mode = mode
         self.supports_masking = True

@@ -21,6 +21,7 @@ from scipy.special import log_softmax
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 
+from rnn_keras.arguments import check_sizes
 from rnn_keras.vectorization import concatenate_ids
 
 # 2**32 over the golden ratio, as an int32. Its multiples keep apart as far as can be
@@ -62,10 +63,7 @@ class LinearPath(keras.layers.Layer):
     """
 
     def __init__(self, num_classes: int, rows: int, max_ngram: int = 2, **kwargs: Any):
-        sizes = {"num_classes": num_classes, "rows": rows, "max_ngram": max_ngram}
-        for name, value in sizes.items():
-            if value < 1:
-                raise ValueError(f"`{name}` must be at least 1. Received: {value}")
+        check_sizes(num_classes=num_classes, rows=rows, max_ngram=max_ngram)
         # Half precision would do for the logits, but not for a sum of squares.
         super().__init__(**{"trainable": False, "dtype": "float32", **kwargs})
         self.num_classes = num_classes

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import keras
 
+from rnn_keras.arguments import check_choice, check_sizes
 from rnn_keras.layers import (
     GRU,
     LSTM,
@@ -264,16 +265,3 @@ def _embedded(
     if dropout:
         x = Dropout(dropout, name=f"{of}embedding_dropout")(x)
     return ids, x
-
-
-def check_choice(argument: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise `ValueError` for a value that is none of the choices."""
-    if value not in choices:
-        raise ValueError(f"`{argument}` must be one of {choices}. Received: {value!r}")
-
-
-def check_sizes(**sizes: int) -> None:
-    """Raise `ValueError` for the first that is below 1."""
-    for argument, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"`{argument}` must be at least 1. Received: {value}")

@@ -14,6 +14,8 @@ p_0 gives each token the same. A past never seen says nothing: p_n = p_{n-1}.
 
 import numpy as np
 
+from rnn_keras.arguments import check_sizes
+
 
 def ngram_losses(
     train: np.ndarray, test: np.ndarray, order: int, vocabulary_size: int
@@ -33,8 +35,7 @@ def ngram_losses(
         ValueError: for an order below 1, an id out of range, or so many different
             n-grams that they cannot be numbered.
     """
-    if order < 1:
-        raise ValueError(f"`order` must be at least 1. Received: {order}")
+    check_sizes(order=order)
     ids = np.concatenate([train, test])
     least, most = ids.min(initial=0), ids.max(initial=0)
     if least < 0 or most >= vocabulary_size:

@@ -4,8 +4,9 @@ import math
 
 import keras
 
+from rnn_keras.arguments import check_choice, check_sizes
 from rnn_keras.layers import Dropout, MissingValues
-from rnn_keras.models import CELLS, Cell, check_choice, check_sizes
+from rnn_keras.models import CELLS, Cell
 
 
 def build_forecaster(

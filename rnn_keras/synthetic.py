@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnn_keras.arguments import check_sizes
 from rnn_keras.streams import (
     LETTER_FEATURES,
     LEXICON,
@@ -66,7 +67,7 @@ def temporal_xor(num_bits: int = 3000, seed: int = 0) -> Task:
         `inputs` and `targets` `(num_bits - 1,)`, bits: 0 or 1, not ids. The best
         loss is 2/3 ln 2 = 0.462 nats: every third bit follows, the others do not.
     """
-    _check(num_bits=(num_bits, 2))
+    check_sizes(2, num_bits=num_bits)
     triples = [(a, b, a ^ b) for a, b in product((0, 1), repeat=2)]
     drawn = np.random.default_rng(seed).integers(4, size=-(-num_bits // 3))
     return _stream(triples, drawn, ("0", "1"), length=num_bits)
@@ -83,7 +84,7 @@ def elman_letters(num_consonants: int = 1000, seed: int = 0) -> Task:
         `inputs` and `targets` `(letters - 1,)`, ids of `symbols`. A consonant is
         one of three, ln 3 nats; what and how many vowels follow it is certain.
     """
-    _check(num_consonants=(num_consonants, 1))
+    check_sizes(num_consonants=num_consonants)
     symbols = ("", *LETTER_FEATURES)
     drawn = np.random.default_rng(seed).integers(3, size=num_consonants)
     return _stream(_spelled(SYLLABLES, symbols), drawn, symbols)
@@ -102,7 +103,7 @@ def elman_words(num_sentences: int = 200, seed: int = 0) -> Task:
     Returns:
         `inputs` and `targets` `(letters - 1,)`, ids of `symbols`.
     """
-    _check(num_sentences=(num_sentences, 1))
+    check_sizes(num_sentences=num_sentences)
     rng = np.random.default_rng(seed)
     num_words = rng.integers(4, 10, size=num_sentences).sum()
     symbols = ("", *sorted(set("".join(LEXICON))))
@@ -123,7 +124,7 @@ def elman_sentences(num_sentences: int = 10_000, seed: int = 0) -> Task:
         `inputs` and `targets` `(words - 1,)`, ids of `symbols`. The best predictor
         does not know where sentences end, either, and finds out as far as can be.
     """
-    _check(num_sentences=(num_sentences, 1))
+    check_sizes(num_sentences=num_sentences)
     symbols = ("", *sorted({word for words in WORD_CLASSES.values() for word in words}))
     sentences, chances = [], []
     for template in TEMPLATES:
@@ -152,7 +153,8 @@ def adding_problem(num_sequences: int, length: int = 100, seed: int = 0) -> Task
         The best squared error is 0; that of the constant 0.5 is 1/24 = 0.042 (a
         little less, as a mark on the first number makes that number 0).
     """
-    _check(num_sequences=(num_sequences, 1), length=(length, 4))
+    check_sizes(num_sequences=num_sequences)
+    check_sizes(4, length=length)
     rng = np.random.default_rng(seed)
     numbers = rng.uniform(-1, 1, (num_sequences, length))
     half = length // 2
@@ -186,7 +188,8 @@ def temporal_order(num_sequences: int, length: int = 100, seed: int = 0) -> Task
         `(num_sequences,)`: 0 for XX, 1 for XY, 2 for YX, 3 for YY. The best loss is
         0 nats, that of a guess ln 4 = 1.386.
     """
-    _check(num_sequences=(num_sequences, 1), length=(length, 5))
+    check_sizes(num_sequences=num_sequences)
+    check_sizes(5, length=length)
     symbols = ("", *"abcdXYEB")
     rng = np.random.default_rng(seed)
     inputs = rng.integers(1, 5, size=(num_sequences, length))
@@ -217,7 +220,7 @@ def embedded_reber(num_strings: int, seed: int = 0) -> Task:
         with 0 at the end. A choice costs ln 2 nats, everything else nothing; without
         a memory of the second letter the last but one costs ln 2, too.
     """
-    _check(num_strings=(num_strings, 1))
+    check_sizes(num_strings=num_strings)
     # From each node: a letter and the node it leads to, or another and another.
     nodes = (("T1", "P2"), ("S1", "X3"), ("T2", "V4"), ("X2", "S5"), ("P3", "V5"))
     rng = np.random.default_rng(seed)
@@ -256,9 +259,7 @@ def copying(
         `symbols`; 9 is silence, 10 the mark. The best loss is 0 nats; without a
         memory it is ln 8 for each of the last `num_symbols` targets.
     """
-    _check(
-        num_sequences=(num_sequences, 1), delay=(delay, 1), num_symbols=(num_symbols, 1)
-    )
+    check_sizes(num_sequences=num_sequences, delay=delay, num_symbols=num_symbols)
     symbols = ("", *"abcdefgh", "_", ":")
     silence, mark = symbols.index("_"), symbols.index(":")
     rng = np.random.default_rng(seed)
@@ -290,11 +291,3 @@ def _stream(
         chances = [1 / len(units)] * len(units)
     best = surprisals(stream, units, chances)
     return Task(stream[:-1], stream[1:], best[1:], symbols, np.array(first)[1:])
-
-
-def _check(**sizes: tuple[int, int]) -> None:
-    for argument, (value, least) in sizes.items():
-        if value < least:
-            raise ValueError(
-                f"`{argument}` must be at least {least}. Received: {value}"
-            )

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+from scipy.special import log_softmax
 
+from rnn_keras.arguments import check_sizes
 from rnn_keras.errors import InputError
 from rnn_keras.vectorization import PADDING_ID, UNKNOWN_ID
 
@@ -86,9 +88,7 @@ def decode(
         InputError: if there are no sources.
         ValueError: for a size below 1.
     """
-    for argument, value in (("beam_size", beam_size), ("length", length)):
-        if value < 1:
-            raise ValueError(f"`{argument}` must be at least 1. Received: {value}")
+    check_sizes(beam_size=beam_size, length=length)
     if not len(sources):
         raise InputError("no texts to translate")
     steps = _Steps(network)
@@ -101,14 +101,11 @@ def decode(
     counts = np.zeros((texts, beam_size), int)
     ended = np.zeros((texts, beam_size), bool)
     tokens = np.full((texts, beam_size, 1), start)
-
-    weights = np.zeros(
-        (texts, beam_size, 0, (sources.shape[1] + 1) * bool(steps.fixed))
-    )
     memory = [np.repeat(part, beam_size, axis=0) for part in steps.encode(sources)]
+    weights = np.zeros((texts, beam_size, 0, steps.columns(memory)))
     for _ in range(length + 1):
         logits, attended, states = steps.read(tokens[:, :, -1].reshape(-1), memory)
-        chance = _log_softmax(logits).reshape(texts, beam_size, -1)
+        chance = log_softmax(logits, axis=1).reshape(texts, beam_size, -1)
         chance[:, :, [PADDING_ID, UNKNOWN_ID, start]] = -np.inf
         chance[ended] = -np.inf
         chance[ended, end] = 0  # stays as it is
@@ -145,11 +142,6 @@ def _highest(values: np.ndarray, count: int) -> np.ndarray:
     return np.take_along_axis(some, order, axis=1)
 
 
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-
-
 class _Steps:
     """A translator taken apart: the encoder, and one step of the decoder.
 
@@ -166,13 +158,17 @@ class _Steps:
         states = [network.get_layer(f"state_{i + 1}").output for i in range(each)]
         kept = [values, network.get_layer("keys").output] if attends else []
         self._encoder = keras.Model(network.inputs[0], [*kept, *states])
-        self._step = _Step(network, attends)
+        self._step = _Step(network, self.fixed)
 
     def encode(self, sources: np.ndarray) -> list[np.ndarray]:
         # A column of padding more: Keras warns of attention to a single step.
         sources = np.pad(sources, ((0, 0), (0, 1)))
         encoded = keras.tree.flatten(self._encoder.predict_on_batch(sources))
         return [sources != 0, *encoded] if self.fixed else encoded
+
+    def columns(self, memory: list[np.ndarray]) -> int:
+        """Of the weights: steps of the source, or none where nothing is weighed."""
+        return memory[0].shape[1] if self.fixed else 0
 
     def read(
         self, tokens: np.ndarray, memory: list[np.ndarray]
@@ -181,29 +177,27 @@ class _Steps:
         logits, *rest = self._step.predict_on_batch([tokens, *memory])
         if self.fixed:
             return logits, rest[0], rest[1:]
-        return logits, np.zeros((len(tokens), 0), "float32"), rest
+        return logits, np.zeros((len(tokens), 0)), rest
 
 
 class _Step(keras.Model):
     """From `[tokens, *memory]` to `[logits, weights where it attends, *states]`."""
 
-    def __init__(self, network: keras.Model, attends: bool):
+    def __init__(self, network: keras.Model, fixed: int):
         super().__init__(name="step")
         names = ["target_embedding", "decoder", "logits"]
-        names += ["attention", "attentional"] if attends else []
+        names += ["attention", "attentional"] if fixed else []
         self.parts = {name: network.get_layer(name) for name in names}
-        self.attends = attends
+        self.fixed = fixed
 
     def call(self, inputs: list[Any]) -> list[Any]:
         tokens, *memory = inputs
-        fixed, states = memory[:3], memory[3:]
-        if not self.attends:
-            fixed, states = [], memory
+        fixed, states = memory[: self.fixed], memory[self.fixed :]
         # A copy has no mask, of which a cell would warn: no token is padding.
         x = keras.ops.copy(self.parts["target_embedding"](tokens))
         x, after = self.parts["decoder"].cell(x, states)
         weights = []
-        if self.attends:
+        if fixed:
             mask, values, keys = fixed
             context, scores = self.parts["attention"](
                 [x[:, None], values, keys],

@@ -22,6 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from rnn_keras.arguments import check_choice
 from rnn_keras.errors import InputError
 
 Unit = Literal["word", "character"]
@@ -122,8 +123,7 @@ class TextVectorizer(keras.layers.TextVectorization):
         vocabulary: Sequence[str] | None = None,
         **kwargs: Any,
     ):
-        if unit not in UNITS:
-            raise ValueError(f"`unit` must be one of {UNITS}. Received: {unit!r}")
+        check_choice("unit", unit, UNITS)
         if max_tokens is not None and max_tokens < 3:
             raise ValueError(
                 "`max_tokens` must be at least 3: padding, unknown and one token. "
