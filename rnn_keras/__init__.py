@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rnn_keras.classifier import TextClassifier
-    from rnn_keras.datasets import load_dataset, load_series, load_text
+    from rnn_keras.datasets import (
+        load_dataset,
+        load_pairs,
+        load_recordings,
+        load_series,
+        load_text,
+    )
     from rnn_keras.errors import InputError
     from rnn_keras.generation import generate
     from rnn_keras.inference import Prediction
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
         build_translator,
     )
     from rnn_keras.series_models import build_forecaster
+    from rnn_keras.translation import translate
     from rnn_keras.vectorization import TextVectorizer
 
 __version__ = "0.1.0"
@@ -38,13 +45,18 @@ _MODULE_OF = {
     "build_translator": "models",
     "generate": "generation",
     "load_dataset": "datasets",
+    "load_pairs": "datasets",
+    "load_recordings": "datasets",
     "load_series": "datasets",
     "load_text": "datasets",
+    "translate": "translation",
 }
 _NEEDS_TENSORFLOW = {
     "classifier",
     "comparison",
     "contestants",
+    "decoding",
+    "detokenization",
     "diagnostics",
     "explanation",
     "forecasting",
@@ -80,8 +92,11 @@ __all__ = [
     "build_translator",
     "generate",
     "load_dataset",
+    "load_pairs",
+    "load_recordings",
     "load_series",
     "load_text",
+    "translate",
 ]
 
 

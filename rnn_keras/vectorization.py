@@ -1,13 +1,13 @@
 """Text to token ids: words or characters, any script.
 
 `TextVectorizer` is a `keras.layers.TextVectorization` with three differences.
-Its word mode suits every script: letters are lower-cased by Unicode's rules,
-each punctuation mark or symbol is a token, and each character of a script
-written without spaces between words (Han, Hiragana, Katakana) is a token, so
-Chinese needs no option and no segmenter. Its vocabulary can leave out rare
-tokens (`min_count`). And its vocabulary lies in the saved configuration, not in
-a text file of one token a line, which loses a vocabulary that holds a line
-break, as one of characters does.
+Its word mode suits every script: letters are lower-cased by Unicode's rules
+(unless case is to be kept), each punctuation mark or symbol is a token, and each
+character of a script written without spaces between words (Han, Hiragana,
+Katakana) is a token, so Chinese needs no option and no segmenter. Its vocabulary
+can leave out rare tokens (`min_count`). And its vocabulary lies in the saved
+configuration, not in a text file of one token a line, which loses a vocabulary
+that holds a line break, as one of characters does.
 
 Left out: stemming, subwords, Unicode normalisation. Scripts without spaces
 other than the three above (Thai, Lao, Khmer, Burmese) are best read with
@@ -49,8 +49,19 @@ def separate_words(texts: Any) -> Any:
     """
     # Spaces first: `lower` takes a NUL character for the end of the text.
     texts = tf.strings.regex_replace(texts, _SPACE, " ")
-    texts = tf.strings.lower(texts, encoding="utf-8")
+    return separate_cased_words(tf.strings.lower(texts, encoding="utf-8"))
+
+
+@keras.saving.register_keras_serializable(package="rnn_keras")
+def separate_cased_words(texts: Any) -> Any:
+    """The same, with capitals as they are."""
+    texts = tf.strings.regex_replace(texts, _SPACE, " ")
     return tf.strings.regex_replace(texts, _ALONE, r" \1 ")
+
+
+def stands_alone(tokens: Sequence[str]) -> np.ndarray:
+    """Whether each is a token without spaces around it, as punctuation is."""
+    return tf.strings.regex_full_match(tokens, _ALONE).numpy()
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
@@ -87,6 +98,7 @@ class TextVectorizer(keras.layers.TextVectorization):
         unit: `"word"` (lower-cased; punctuation, symbols and Han, Hiragana and
             Katakana characters are tokens of their own) or `"character"` (one
             token a Unicode character, as it is; a NUL becomes U+FFFD).
+        lowercase: whether words are lower-cased.
         max_tokens: size of the vocabulary at most, padding and unknown included.
         min_count: a token seen less often than this in `adapt` stays unknown.
         max_length: texts with more tokens are cut at their end; `None` cuts none.
@@ -117,6 +129,7 @@ class TextVectorizer(keras.layers.TextVectorization):
         self,
         unit: Unit = "word",
         *,
+        lowercase: bool = True,
         max_tokens: int | None = None,
         min_count: int = 1,
         max_length: int | None = None,
@@ -132,9 +145,10 @@ class TextVectorizer(keras.layers.TextVectorization):
         for name, value in (("min_count", min_count), ("max_length", max_length)):
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be positive. Received: {value}")
+        words = separate_words if lowercase else separate_cased_words
         super().__init__(
             max_tokens=max_tokens,
-            standardize=separate_words if unit == "word" else replace_nul,
+            standardize=words if unit == "word" else replace_nul,
             split="whitespace" if unit == "word" else "character",
             # One more than is kept: it tells a text that is cut from one that fits.
             output_sequence_length=None if max_length is None else max_length + 1,
@@ -143,6 +157,7 @@ class TextVectorizer(keras.layers.TextVectorization):
         )
         self._graph: Any = None
         self.unit = unit
+        self.lowercase = lowercase
         self.max_tokens = max_tokens
         self.min_count = min_count
         self.max_length = max_length
@@ -197,9 +212,10 @@ class TextVectorizer(keras.layers.TextVectorization):
         return self._graph(strings)
 
     def _tokens(self, strings: tf.Tensor) -> tf.RaggedTensor:
+        strings = self._standardize(strings)
         if self.unit == "word":
-            return tf.strings.split(separate_words(strings))
-        return tf.strings.unicode_split(replace_nul(strings), "UTF-8")
+            return tf.strings.split(strings)
+        return tf.strings.unicode_split(strings, "UTF-8")
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Token ids of `texts` as one array, padded to the longest of them."""
@@ -230,6 +246,7 @@ class TextVectorizer(keras.layers.TextVectorization):
         return {
             **config,
             "unit": self.unit,
+            "lowercase": self.lowercase,
             "max_tokens": self.max_tokens,
             "min_count": self.min_count,
             "max_length": self.max_length,

@@ -6,10 +6,13 @@ import keras
 import numpy as np
 import pytest
 
+from rnn_keras.decoding import _Steps, decode
+from rnn_keras.detokenization import Detokenizer
 from rnn_keras.errors import InputError
 from rnn_keras.models import CELLS, build_translator
 from rnn_keras.training import make_optimizer
-from rnn_keras.translation import _Steps, decode, teacher_forcing
+from rnn_keras.translation import PairBatches, teacher_forcing, translate
+from rnn_keras.vectorization import TextVectorizer
 
 SOURCES = np.array([[4, 2, 7, 3], [5, 0, 0, 0], [6, 6, 2, 0]])
 
@@ -153,6 +156,88 @@ def test_teacher_forcing_shifts_by_a_start_and_marks_the_end():
     assert predicted.tolist() == [[4, 5, 2, 8], [6, 8, 0, 0], [8, 0, 0, 0]]
     with pytest.raises(ValueError, match="must be below 7, which is the start"):
         teacher_forcing(np.array([[7]]), 9)
+
+
+def test_batches_hold_every_pair_with_its_source_in_few_shapes():
+    sources, targets = reversals(200, 1)
+    batches = PairBatches(sources, targets, 14, batch_size=16, num_lengths=3, seed=5)
+    seen, shapes = set(), set()
+    for (source, read), predicted in (batches[i] for i in range(len(batches))):
+        assert source.shape[0] == 200 // len(batches) + (200 % len(batches) > 0)
+        shapes.add((source.shape[1], predicted.shape[1]))
+        for row, target in enumerate(predicted):
+            digits = target[: np.count_nonzero(target) - 1]
+            assert target[len(digits)] == 13
+            assert read[row, : len(digits) + 1].tolist() == [12, *digits]
+            # Nothing of the source is cut.
+            assert source[row][source[row] != 0].tolist() == digits[::-1].tolist()
+            seen.add(tuple(digits))
+    assert seen == {tuple(row[row != 0].tolist()) for row in targets}
+    assert len(shapes) <= 3
+    before = batches[0][1]
+    batches.on_epoch_end()
+    assert not np.array_equal(before, batches[0][1])
+
+
+ENGLISH = ["I'm here.", "", "Is Tom here, too?", "Tom!"]
+FRENCH = ["Je suis là.", "L'un est-il là ?", "Tom, lui aussi ?", "Tom !"]
+
+
+def english_and_french(attention=True):
+    source, target = TextVectorizer(lowercase=False), TextVectorizer(lowercase=False)
+    source.adapt(ENGLISH)
+    target.adapt(FRENCH)
+    sizes = len(source.get_vocabulary()), len(target.get_vocabulary()) + 2
+    network = build_translator(*sizes, attention=attention, units=8, embedding_dim=6)
+    random = np.random.default_rng(5)
+    for weight in network.trainable_variables:
+        weight.assign(random.normal(0, 0.7, weight.shape))
+    return network, source, target, Detokenizer(target, FRENCH)
+
+
+@pytest.mark.parametrize("attention", [True, False])
+def test_texts_are_translated_in_their_order_whatever_the_batch(attention):
+    parts = english_and_french(attention)
+    together = translate(*parts, ENGLISH, length=6)
+    few = translate(*parts, ENGLISH, length=6, batch_size=2)
+    assert [one.text for one in few] == [one.text for one in together]
+    words = [["I", "'", "m", "here", "."], [], ["Is", "Tom", "here", ",", "too", "?"]]
+    assert [one.source_tokens for one in together] == [*words, ["Tom", "!"]]
+    for text, one in zip(ENGLISH, together, strict=True):
+        alone = translate(*parts, [text], length=6)[0]
+        assert (one.text, one.tokens) == (alone.text, alone.tokens)
+        assert one.score == pytest.approx(alone.score, abs=1e-4)
+        assert one.text == parts[-1](one.tokens)
+        columns = len(one.source_tokens) if attention else 0
+        assert one.attention.shape == (len(one.tokens) + 1, columns)
+
+
+def test_vectorizers_of_another_network_are_refused():
+    network, source, target, join = english_and_french()
+    target.set_vocabulary(["Tom"])
+    with pytest.raises(ValueError, match="two ids more than `target_vectorizer`"):
+        translate(network, source, target, join, ENGLISH)
+    with pytest.raises(InputError, match="no texts to translate"):
+        translate(*english_and_french(), [])
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_tokens_are_joined_as_in_the_texts(lowercase):
+    texts = [*FRENCH, "C'est-à-dire : « oui ».", "Il a 7,5 %, dit-on.", "你好，世界。"]
+    vectorizer = TextVectorizer(lowercase=lowercase)
+    join = Detokenizer(vectorizer, texts + FRENCH)
+    wanted = [text.lower() if lowercase else text for text in texts]
+    wanted[-2] = wanted[-2].replace(
+        "7,5", "7, 5"
+    )  # a comma mostly has a space after it
+    assert [join(tokens) for tokens in vectorizer.tokenize(texts)] == wanted
+    assert join([]) == ""
+    assert join(["never", "seen", "¿"]) == "never seen ¿"
+
+
+def test_characters_need_no_detokenizer():
+    with pytest.raises(InputError, match="without a rule"):
+        Detokenizer(TextVectorizer("character"), FRENCH)
 
 
 @pytest.mark.parametrize(

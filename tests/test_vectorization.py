@@ -49,8 +49,10 @@ def test_characters_are_kept_as_they_are():
 def test_word_mode_loses_nothing_but_case_and_space(text):
     """An independent account: drop space, separators and controls, lower-case."""
     tokens = TextVectorizer().tokenize([text])[0]
+    cased = TextVectorizer(lowercase=False).tokenize([text])[0]
     text = text.encode("utf-8", "replace").decode()
     visible = [c for c in text if unicodedata.category(c) not in _SPACES]
+    assert "".join(cased) == "".join(visible)
     # ICU lower-cases by context and by a newer Unicode than Python's; comparing
     # after another folding takes both to the same letters.
     assert "".join(tokens).casefold() == "".join(visible).lower().casefold()
@@ -134,11 +136,13 @@ def test_texts_without_a_vocabulary_are_refused(texts, message):
         adapted(texts, min_count=2)
 
 
-@pytest.mark.parametrize("unit", ["word", "character"])
-def test_configuration_holds_everything_as_json(unit):
+@pytest.mark.parametrize(
+    "options", [{}, {"lowercase": False}, {"unit": "character"}], ids=str
+)
+def test_configuration_holds_everything_as_json(options):
     # Characters that a file of one token a line would lose.
-    texts = ["a\nb\0\r\u2028\x0b\x1c\x85 中", "b 中, Ä"]
-    vectorizer = adapted(texts, unit=unit, max_length=30)
+    texts = ["a\nb\0\r\u2028\x0b\x1c\x85 中", "b 中, Ä ä B"]
+    vectorizer = adapted(texts, **options, max_length=30)
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(vectorizer)))
     again = keras.saving.deserialize_keras_object(config)
     assert again.get_vocabulary() == vectorizer.get_vocabulary()
