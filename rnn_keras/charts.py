@@ -16,6 +16,7 @@ from rnn_keras.plots import BLUE, VERMILION, text_fonts
 
 if TYPE_CHECKING:
     from rnn_keras.explanation import Explanation
+    from rnn_keras.translation import Translation
 
 _WIDEST_LINE = 80
 
@@ -109,6 +110,32 @@ def plot_reading(explanation: "Explanation", ax: Axes | None = None) -> Axes:
     return ax
 
 
+def plot_attention(translation: "Translation", ax: Axes | None = None) -> Axes:
+    """What the decoder weighed at each step: a row for each token that it gave.
+
+    Args:
+        translation: of `rnn_keras.translate`, by a network with attention.
+        ax: to draw on; a new figure by default.
+
+    Raises:
+        ValueError: if it has no attention.
+    """
+    weights = translation.attention
+    rows, columns = weights.shape
+    if not columns:
+        raise ValueError("`translation` must have attention. Received: none")
+    if ax is None:
+        size = (1.6 + 0.45 * columns, 1.2 + 0.35 * rows)
+        ax = plt.subplots(figsize=size, layout="constrained")[1]
+    image = ax.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
+    ax.figure.colorbar(image, ax=ax, label="weight")
+    style = {"family": text_fonts(), "parse_math": False}
+    ax.set_xticks(range(columns), translation.source_tokens, rotation=60, **style)
+    ax.set_yticks(range(rows), [*translation.tokens, "(end)"], **style)
+    ax.xaxis.tick_top()
+    return ax
+
+
 def plot_on_text(
     text: str, values: Sequence[float], label: str = "state", ax: Axes | None = None
 ) -> Axes:
@@ -154,6 +181,62 @@ def plot_on_text(
     ax.figure.colorbar(image, ax=ax, label=label, fraction=0.03)
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
+    return ax
+
+
+def plot_alignment(
+    frames: np.ndarray,
+    positions: np.ndarray,
+    names: Sequence[str],
+    seconds: float = 1.0,
+    ax: Axes | None = None,
+) -> Axes:
+    """Frames of sound, and over them which belong to which word.
+
+    Args:
+        frames: `(frames, bands)`, of `rnn_keras.audio.LogMel`; the lowest band is
+            drawn at the bottom.
+        positions: of each frame's word among the names, -1 for none, `(frames,)`, of
+            `rnn_keras.speech.align`.
+        names: of the words.
+        seconds: from one frame to the next.
+        ax: to draw on; a new figure by default.
+
+    Raises:
+        ValueError: if there are not as many positions as frames.
+    """
+    if len(positions) != len(frames):
+        raise ValueError(
+            f"`positions` must have one for each of {len(frames):,} frames. Received: "
+            f"{len(positions):,}"
+        )
+    if ax is None:
+        ax = plt.subplots(figsize=(9, 2.6), layout="constrained")[1]
+    # A frame is drawn around its middle.
+    ends = (-0.5 * seconds, (len(frames) - 0.5) * seconds)
+    image = ax.imshow(
+        frames.T,
+        origin="lower",
+        aspect="auto",
+        extent=(*ends, 0.5, frames.shape[1] + 0.5),
+        cmap="Greys",
+    )
+    ax.figure.colorbar(image, ax=ax, label="log energy (spreads)", fraction=0.03)
+    for position, name in enumerate(names):
+        of_word = np.flatnonzero(positions == position)
+        if not len(of_word):
+            continue
+        begin, end = (of_word[0] - 0.5) * seconds, (of_word[-1] + 0.5) * seconds
+        ax.axvspan(begin, end, color=VERMILION, alpha=0.35, lw=0)
+        ax.annotate(
+            name,
+            ((begin + end) / 2, 1.02),
+            xycoords=("data", "axes fraction"),
+            ha="center",
+            color=VERMILION,
+            parse_math=False,
+        )
+    ax.set(xlabel="time (s)", ylabel="mel band")
     return ax
 
 

@@ -146,8 +146,8 @@ class _Step(keras.Model):
 
     def __init__(self, network: keras.Model, fixed: int):
         super().__init__(name="step")
-        names = ["target_embedding", "decoder", "logits"]
-        names += ["attention", "attentional"] if fixed else []
+        names = ["target_embedding", "decoder", "readout", "logits"]
+        names += ["attention"] if fixed else []
         self.parts = {name: network.get_layer(name) for name in names}
         self.fixed = fixed
 
@@ -166,6 +166,6 @@ class _Step(keras.Model):
                 return_attention_scores=True,
             )
             x = keras.ops.concatenate([context[:, 0], x], axis=-1)
-            x = self.parts["attentional"](x)
             weights = [scores[:, 0]]
-        return [self.parts["logits"](x), *weights, *keras.tree.flatten(after)]
+        logits = self.parts["logits"](self.parts["readout"](x))
+        return [logits, *weights, *keras.tree.flatten(after)]

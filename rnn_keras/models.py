@@ -198,7 +198,8 @@ def build_translator(
         cell: `"simple_rnn"`, `"lstm"` or `"gru"`.
         units: size of the decoder's state; the encoder has half of it in each
             direction.
-        embedding_dim: size of a token's vector, of both languages.
+        embedding_dim: size of a token's vector, of both languages, and of what the
+            logits are computed from.
         dropout: share of values set to 0 in training, of the embedded tokens and of
             what the logits are computed from.
         name: of the model.
@@ -241,9 +242,10 @@ def build_translator(
         keys = keras.layers.Dense(units, use_bias=False, name="keys")(values)
         context = keras.layers.Attention(name="attention")([x, values, keys])
         x = keras.layers.Concatenate(name="with_context")([context, x])
-        x = keras.layers.Dense(units, activation="tanh", name="attentional")(x)
+    # Most of the work is in the logits: they are computed from a short vector.
+    x = keras.layers.Dense(embedding_dim, activation="tanh", name="readout")(x)
     if dropout:
-        x = Dropout(dropout, name="state_dropout")(x)
+        x = Dropout(dropout, name="readout_dropout")(x)
     logits = keras.layers.Dense(target_vocabulary_size, name="logits")(x)
     return keras.Model([sources, previous], logits, name=name)
 

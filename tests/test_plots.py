@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import linkage
 
-from rnn_keras.charts import plot_on_text
+from rnn_keras.charts import plot_attention, plot_on_text
 from rnn_keras.plots import (
     plot_by_length,
     plot_confusion,
@@ -17,6 +17,7 @@ from rnn_keras.plots import (
     plot_states,
 )
 from rnn_keras.schematics import draw_unrolled
+from rnn_keras.translation import Translation
 
 mpl.use("Agg")
 
@@ -180,6 +181,19 @@ def test_every_figure_takes_axes(plot):
     _, ax = plt.subplots()
     assert plot(ax) is ax
     assert len(plt.get_fignums()) == 1
+
+
+def test_attention_has_a_row_for_each_token_and_one_for_the_end():
+    weights = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]])
+    ax = plot_attention(
+        Translation("J'", ["J", "$"], ["I", "$x$"], weights, -1.0, True)
+    )
+    np.testing.assert_array_equal(ax.images[0].get_array(), weights)
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["J", "$", "(end)"]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["I", "$x$"]
+    ax.figure.canvas.draw()  # a dollar begins no formula
+    with pytest.raises(ValueError, match="must have attention"):
+        plot_attention(Translation("", [], ["I"], np.zeros((1, 0)), -1.0, True))
 
 
 def test_a_text_is_drawn_character_by_character_with_its_values():
