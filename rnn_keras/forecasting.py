@@ -1,4 +1,4 @@
-"""What surrounds a forecaster: windows of a series, and a loss for intervals.
+"""What surrounds a forecaster: windows, the calendar, and a loss for intervals.
 
 A series is floats `(steps, series)` at equal distances in time, `nan` where a value
 is missing. It is divided by time, never at random, and scaled by the mean and spread
@@ -7,15 +7,20 @@ as it is).
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
 from keras import ops
 from numpy.lib.stride_tricks import sliding_window_view
 
-from rnn_keras.arguments import check_sizes
+from rnn_keras.arguments import check_choice, check_sizes
 from rnn_keras.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Period = Literal["year", "day"]
 
 
 def forecast_windows(
@@ -45,6 +50,39 @@ def forecast_windows(
         )
     whole = np.swapaxes(sliding_window_view(series, timesteps + horizon, axis=0), 1, 2)
     return whole[:, :timesteps], whole[:, timesteps:][:, :, list(targets)]
+
+
+def calendar(
+    times: "pd.DatetimeIndex", period: Period = "year", harmonics: int = 1
+) -> np.ndarray:
+    """Where in the year, or the day, a step is, as waves: December is near January.
+
+    Args:
+        times: of the steps.
+        period: of the first wave, `"year"` or `"day"`.
+        harmonics: waves, the second twice as fast as the first, and so on; a line
+            fitted to them is a Fourier series.
+
+    Returns:
+        Sine and cosine of each wave in turn, `(steps, 2 * harmonics)`.
+
+    Raises:
+        ValueError: for another `period`, or `harmonics` below 1.
+
+    >>> import pandas as pd
+    >>> calendar(pd.date_range("2024-01-01", periods=3, freq="6h"), "day").round(1) + 0
+    array([[ 0.,  1.],
+           [ 1.,  0.],
+           [ 0., -1.]])
+    """
+    check_choice("period", period, ("year", "day"))
+    check_sizes(harmonics=harmonics)
+    hours = times.hour + times.minute / 60 + times.second / 3600
+    share = hours.to_numpy() / 24
+    if period == "year":
+        share = (times.day_of_year.to_numpy() - 1 + share) / 365.25
+    angles = 2 * np.pi * share[:, None] * np.arange(1, harmonics + 1)
+    return np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(len(times), -1)
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")

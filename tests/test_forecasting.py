@@ -1,11 +1,12 @@
-"""Windows against slices, the loss against quantiles that are known."""
+"""Windows against slices, waves against the clock, the loss against known quantiles."""
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 from rnn_keras.errors import InputError
-from rnn_keras.forecasting import QuantileLoss, forecast_windows
+from rnn_keras.forecasting import QuantileLoss, calendar, forecast_windows
 from rnn_keras.models import CELLS
 from rnn_keras.series_models import build_forecaster
 from rnn_keras.training import make_optimizer
@@ -33,6 +34,47 @@ def test_windows_are_slices_of_the_series_and_what_follows():
 def test_a_series_must_hold_a_window(sizes, error, message):
     with pytest.raises(error, match=message):
         forecast_windows(np.zeros((20, 1)), *sizes)
+
+
+def test_the_day_is_a_circle():
+    """Midnight at (0, 1), 6 hours at (1, 0), the second wave twice as fast."""
+    times = pd.date_range("2023-12-31 18:00", periods=9, freq="6h")
+    waves = calendar(times, "day", harmonics=2)
+    quarter = np.array([[-1, 0], [0, 1], [1, 0], [0, -1]])
+    np.testing.assert_allclose(waves[:, :2], quarter[np.arange(9) % 4], atol=1e-12)
+    np.testing.assert_allclose(
+        waves[:, 2:], [[0, (-1) ** (i + 1)] for i in range(9)], atol=1e-12
+    )
+    shifted = calendar(times + pd.Timedelta("90s"), "day")
+    angle = np.arctan2(shifted[1, 0], shifted[1, 1])
+    assert angle == pytest.approx(2 * np.pi * 90 / 86_400)
+
+
+def test_the_year_goes_round_at_a_steady_pace():
+    times = pd.date_range("2023-01-01", "2024-12-31")
+    waves = calendar(times)
+    assert waves.shape == (731, 2)
+    np.testing.assert_allclose(np.hypot(*waves.T), 1)
+    turned = np.unwrap(np.arctan2(*waves.T))
+    pace = np.diff(turned) * 365.25 / (2 * np.pi)
+    # A year is no whole number of days: at its end the wave waits or catches up.
+    assert np.delete(pace, 364) == pytest.approx(1)
+    assert pace[364] == pytest.approx(1.25)
+    noon = calendar(pd.DatetimeIndex(["2024-03-01 12:00"]))[0]
+    between = waves[times.get_loc("2024-03-01") :][:2].mean(axis=0)
+    np.testing.assert_allclose(noon, between, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("week",), "`period` must be one of ..year., .day... Received: 'week'"),
+        (("day", 0), "`harmonics` must be at least 1. Received: 0"),
+    ],
+)
+def test_a_calendar_has_days_and_years(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        calendar(pd.date_range("2024-01-01", periods=2), *arguments)
 
 
 def test_the_loss_is_least_at_the_quantiles():
