@@ -146,7 +146,7 @@ class _Step(keras.Model):
 
     def __init__(self, network: keras.Model, fixed: int):
         super().__init__(name="step")
-        names = ["target_embedding", "decoder", "readout", "logits"]
+        names = ["target_embedding", "decoder", "readout"]
         names += ["attention"] if fixed else []
         self.parts = {name: network.get_layer(name) for name in names}
         self.fixed = fixed
@@ -167,5 +167,5 @@ class _Step(keras.Model):
             )
             x = keras.ops.concatenate([context[:, 0], x], axis=-1)
             weights = [scores[:, 0]]
-        logits = self.parts["logits"](self.parts["readout"](x))
+        logits = self.parts["target_embedding"](self.parts["readout"](x), reverse=True)
         return [logits, *weights, *keras.tree.flatten(after)]

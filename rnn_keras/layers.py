@@ -265,6 +265,19 @@ class LSTM(_FastLoop, keras.layers.LSTM):
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
+class ReversibleEmbedding(keras.layers.ReversibleEmbedding):
+    """`keras.layers.ReversibleEmbedding`, whose logits keep the mask of its input.
+
+    Without it a loss would count padding among what is to be predicted.
+    """
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        if len(inputs.shape) == 3:  # vectors, so in reverse
+            return mask
+        return ops.not_equal(inputs, 0) if self.mask_zero else None
+
+
+@keras.saving.register_keras_serializable(package="rnn_keras")
 class Dropout(keras.layers.Dropout):
     """`keras.layers.Dropout`, with random numbers that XLA draws fast on a CPU.
 

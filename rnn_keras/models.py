@@ -18,6 +18,7 @@ from rnn_keras.layers import (
     POOLINGS,
     Dropout,
     MaskedPooling1D,
+    ReversibleEmbedding,
     SimpleRNN,
 )
 
@@ -198,10 +199,12 @@ def build_translator(
         cell: `"simple_rnn"`, `"lstm"` or `"gru"`.
         units: size of the decoder's state; the encoder has half of it in each
             direction.
-        embedding_dim: size of a token's vector, of both languages, and of what the
-            logits are computed from.
+        embedding_dim: size of a token's vector, of both languages. The logits are the
+            products of a vector of this size, the readout, with those of all target
+            tokens: O. Press, L. Wolf, "Using the output embedding to improve language
+            models", EACL 2017.
         dropout: share of values set to 0 in training, of the embedded tokens and of
-            what the logits are computed from.
+            the readout.
         name: of the model.
 
     Returns:
@@ -233,20 +236,30 @@ def build_translator(
         keras.layers.Concatenate(name=f"state_{i + 1}")([states[i], states[each + i]])
         for i in range(each)
     ]
-    previous, x = _embedded(
-        target_vocabulary_size, embedding_dim, dropout, of="target_"
+    previous = keras.Input((None,), dtype="int32", name="target_ids")
+    tokens = ReversibleEmbedding(
+        target_vocabulary_size,
+        embedding_dim,
+        # So that the first logits are of the readout's size.
+        embeddings_initializer=keras.initializers.RandomNormal(
+            stddev=embedding_dim**-0.5
+        ),
+        mask_zero=True,
+        name="target_embedding",
     )
+    x = tokens(previous)
+    if dropout:
+        x = Dropout(dropout, name="target_embedding_dropout")(x)
     decoder = CELLS[cell](units, return_sequences=True, name="decoder")
     x = decoder(x, initial_state=states)
     if attention:
         keys = keras.layers.Dense(units, use_bias=False, name="keys")(values)
         context = keras.layers.Attention(name="attention")([x, values, keys])
         x = keras.layers.Concatenate(name="with_context")([context, x])
-    # Most of the work is in the logits: they are computed from a short vector.
-    x = keras.layers.Dense(embedding_dim, activation="tanh", name="readout")(x)
+    x = keras.layers.Dense(embedding_dim, name="readout")(x)
     if dropout:
         x = Dropout(dropout, name="readout_dropout")(x)
-    logits = keras.layers.Dense(target_vocabulary_size, name="logits")(x)
+    logits = tokens(x, reverse=True)
     return keras.Model([sources, previous], logits, name=name)
 
 

@@ -5,6 +5,7 @@ from itertools import product
 import keras
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from rnn_keras.decoding import _Steps, decode
 from rnn_keras.detokenization import Detokenizer
@@ -148,6 +149,21 @@ def test_digits_are_turned_round():
     ]
     assert np.mean(right) > 0.9
     assert found.finished.mean() > 0.9
+
+
+@pytest.mark.parametrize("attention", [True, False])
+def test_padding_is_no_part_of_the_loss(attention):
+    """Keras's own reversible embedding drops the mask on the way to the logits."""
+    network = translator(attention=attention)
+    read, predicted = teacher_forcing(np.array([[4, 5, 2], [6, 0, 0], [2, 3, 0]]), 9)
+    logits = np.asarray(network([SOURCES, read]))
+    real = predicted != 0
+    logs = log_softmax(logits[real].astype("float64"), axis=-1)
+    expected = -logs[np.arange(real.sum()), predicted[real]].mean()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile("sgd", loss)
+    cost = network.evaluate([SOURCES, read], predicted, verbose=0)
+    assert cost == pytest.approx(expected, rel=1e-5)
 
 
 def test_teacher_forcing_shifts_by_a_start_and_marks_the_end():
