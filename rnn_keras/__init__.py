@@ -26,7 +26,8 @@ if TYPE_CHECKING:
         build_language_model,
         build_translator,
     )
-    from rnn_keras.series_models import build_forecaster
+    from rnn_keras.series_models import build_forecaster, build_speech_recognizer
+    from rnn_keras.speech import recognize
     from rnn_keras.translation import translate
     from rnn_keras.vectorization import TextVectorizer
 
@@ -42,6 +43,7 @@ _MODULE_OF = {
     "build_classifier": "models",
     "build_forecaster": "series_models",
     "build_language_model": "models",
+    "build_speech_recognizer": "series_models",
     "build_translator": "models",
     "generate": "generation",
     "load_dataset": "datasets",
@@ -49,9 +51,11 @@ _MODULE_OF = {
     "load_recordings": "datasets",
     "load_series": "datasets",
     "load_text": "datasets",
+    "recognize": "speech",
     "translate": "translation",
 }
 _NEEDS_TENSORFLOW = {
+    "audio",
     "classifier",
     "comparison",
     "contestants",
@@ -72,6 +76,7 @@ _NEEDS_TENSORFLOW = {
     "recurrence",
     "scan",
     "series_models",
+    "speech",
     "steps",
     "store",
     "training",
@@ -89,6 +94,7 @@ __all__ = [
     "build_classifier",
     "build_forecaster",
     "build_language_model",
+    "build_speech_recognizer",
     "build_translator",
     "generate",
     "load_dataset",
@@ -96,6 +102,7 @@ __all__ = [
     "load_recordings",
     "load_series",
     "load_text",
+    "recognize",
     "translate",
 ]
 

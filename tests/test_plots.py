@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.cluster.hierarchy import linkage
 
-from rnn_keras.charts import plot_attention, plot_on_text
+from rnn_keras.charts import plot_alignment, plot_attention, plot_on_text
 from rnn_keras.plots import (
     plot_by_length,
     plot_confusion,
@@ -194,6 +194,20 @@ def test_attention_has_a_row_for_each_token_and_one_for_the_end():
     ax.figure.canvas.draw()  # a dollar begins no formula
     with pytest.raises(ValueError, match="must have attention"):
         plot_attention(Translation("", [], ["I"], np.zeros((1, 0)), -1.0, True))
+
+
+def test_an_alignment_has_each_word_where_its_frames_are():
+    positions = np.array([-1, 0, 0, -1, 1, -1])
+    ax = plot_alignment(np.zeros((6, 3)), positions, ["one", "$t$"], seconds=0.5)
+    spans = [(p.get_x(), p.get_x() + p.get_width()) for p in ax.patches]
+    # A frame is drawn around its middle: the first word is frames 1 and 2.
+    assert spans == [(0.25, 1.25), (1.75, 2.25)]
+    assert [t.get_text() for t in ax.texts] == ["one", "$t$"]
+    assert [t.xy[0] for t in ax.texts] == [0.75, 2.0]
+    assert ax.images[0].get_array().shape == (3, 6)
+    ax.figure.canvas.draw()
+    with pytest.raises(ValueError, match=r"one for each of 6 frames\. Received: 5"):
+        plot_alignment(np.zeros((6, 3)), positions[:5], ["one", "two"])
 
 
 def test_a_text_is_drawn_character_by_character_with_its_values():
