@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/ready-$(VERSION)
 RUN := runs/demo
 ALL_NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
-DATA_NOTEBOOKS := notebooks/08_real_data.ipynb notebooks/09_text_generation.ipynb
+DATA_NOTEBOOKS := $(wildcard notebooks/0[89]_*.ipynb notebooks/1*_*.ipynb)
 NOTEBOOKS := $(filter-out $(DATA_NOTEBOOKS),$(ALL_NOTEBOOKS))
 # A notebook runs in its own folder, where a relative path would lead elsewhere.
 ifneq ($(RNN_KERAS_CACHE),)
@@ -77,7 +77,8 @@ bench: $(READY)
 bench-quality: $(READY)
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/real_data.py
-	$(BIN)/python benchmarks/language_model.py
+	for name in language_model translation forecasting speech; do \
+	  $(BIN)/python benchmarks/$$name.py || exit; done
 
 notebooks: $(READY)
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
