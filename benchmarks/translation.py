@@ -21,7 +21,7 @@ from sacrebleu import corpus_bleu
 from rnn_keras import TextVectorizer, build_translator, load_pairs, translate
 from rnn_keras.detokenization import Detokenizer
 from rnn_keras.training import make_optimizer
-from rnn_keras.translation import PairBatches
+from rnn_keras.translation import pair_batches
 
 HERE = Path(__file__).parent
 TESTED, PAIRS, WORDS, TOKENS = 2000, 40_000, 10, 8000
@@ -35,7 +35,7 @@ def sentences() -> dict[str, list[str]]:
     renderings = defaultdict(list)
     for english, french in load_pairs("tatoeba_fra"):
         if len(english.split()) <= WORDS:
-            renderings[english].append(french.strip().replace("’", "'"))
+            renderings[english].append(" ".join(french.split()).replace("’", "'"))
     order = list(renderings)
     np.random.default_rng(0).shuffle(order)
     return {english: renderings[english] for english in order}
@@ -62,7 +62,7 @@ def train(attention: bool, seed: int) -> dict:
     started = time.perf_counter()
     keras.utils.set_random_seed(seed)
     size = len(target.get_vocabulary()) + 2
-    batches = PairBatches(
+    batches = pair_batches(
         source.encode(english).ids,
         target.encode(french).ids,
         size,
@@ -77,7 +77,7 @@ def train(attention: bool, seed: int) -> dict:
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(make_optimizer(schedule), loss, jit_compile=True)
-    network.fit(batches, epochs=EPOCHS, verbose=2)
+    network.fit(batches, epochs=EPOCHS, shuffle=False, verbose=2)
     row = {
         "attention": attention,
         "seed": seed,

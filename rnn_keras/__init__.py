@@ -56,6 +56,7 @@ _MODULE_OF = {
 }
 _NEEDS_TENSORFLOW = {
     "audio",
+    "batches",
     "classifier",
     "comparison",
     "contestants",

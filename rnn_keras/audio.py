@@ -15,11 +15,11 @@ class LogMel(keras.layers.Layer):
     A window every `stride` samples; its power spectrum; sums over bands that get wider
     upwards as those of the ear do (S. S. Stevens, J. Volkmann, E. B. Newman, "A scale
     for the measurement of the psychological magnitude pitch", 1937); the logarithm,
-    from a millionth of the recording's highest on (60 decibels). Of each band the mean
-    over the recording is taken away, which a louder voice or another microphone adds
-    to (B. S. Atal, "Effectiveness of linear prediction characteristics of the speech
-    wave for automatic speaker identification and verification", 1974), and all is
-    divided by one spread.
+    from a ten-thousandth of the recording's highest on (40 decibels: what is below is
+    mostly the room). Of each band the mean over the recording is taken away, which a
+    louder voice or another microphone adds to (B. S. Atal, "Effectiveness of linear
+    prediction characteristics of the speech wave for automatic speaker identification
+    and verification", 1974), and all is divided by one spread.
 
     `nan` after the end of a wave is padding. Frames whose middle lies there are masked,
     and none of it gets into the others: `keras.layers.MelSpectrogram` alone reflects
@@ -82,7 +82,7 @@ class LogMel(keras.layers.Layer):
         known = ops.cast(mask, energy.dtype)[:, :, None]
         energy = known * energy
         highest = ops.max(energy, axis=(1, 2), keepdims=True)
-        logs = ops.log(ops.maximum(energy, 1e-6 * highest + 1e-20))
+        logs = ops.log(ops.maximum(energy, 1e-4 * highest + 1e-20))
         count = ops.maximum(ops.sum(known, axis=1, keepdims=True), 1)
         logs = known * (logs - ops.sum(known * logs, axis=1, keepdims=True) / count)
         squares = ops.mean(ops.square(logs), axis=2, keepdims=True)

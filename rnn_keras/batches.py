@@ -1,7 +1,11 @@
 """Batches by length: texts of like length together, padded to a few lengths."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import keras
 import numpy as np
+import tensorflow as tf
 
 
 def fixed_lengths(lengths: np.ndarray, count: int, multiple: int = 1) -> np.ndarray:
@@ -112,3 +116,21 @@ class Batches(keras.utils.PyDataset):
         # The ids may be narrower than the multiple.
         ids = np.pad(ids, ((0, 0), (0, length - ids.shape[1])))
         return ids, self.labels[rows]
+
+
+def of_any_length(batches: keras.utils.PyDataset) -> tf.data.Dataset:
+    """The same batches for `fit` or `evaluate`, whatever their lengths.
+
+    Of the batches themselves Keras would expect the length of the first two.
+    """
+
+    def epoch() -> Iterator[Any]:
+        yield from map(batches.__getitem__, range(len(batches)))
+        batches.on_epoch_end()
+
+    signature = keras.tree.map_structure(
+        lambda array: tf.TensorSpec((None,) * array.ndim, array.dtype), batches[0]
+    )
+    return tf.data.Dataset.from_generator(epoch, output_signature=signature).apply(
+        tf.data.experimental.assert_cardinality(len(batches))
+    )

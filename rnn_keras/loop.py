@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnn_keras.batches import Batches
+from rnn_keras.batches import Batches, of_any_length
 from rnn_keras.memory import freed_memory_is_kept
 
 
@@ -64,7 +64,7 @@ def fit(
             logs = dict(logs)
             if held_out is not None:
                 scores = network.evaluate(
-                    _of_any_length(held_out),
+                    of_any_length(held_out),
                     callbacks=calls,
                     return_dict=True,
                     verbose=0,
@@ -77,17 +77,6 @@ def fit(
             network.optimizer.finalize_variable_values(network.trainable_weights)
         calls.on_train_end(logs)
     return network.history
-
-
-def _of_any_length(batches: Batches) -> tf.data.Dataset:
-    """Of the batches themselves Keras would expect the length of the first two."""
-    signature = tuple(
-        tf.TensorSpec((None,) * array.ndim, array.dtype) for array in batches[0]
-    )
-    return tf.data.Dataset.from_generator(
-        lambda: map(batches.__getitem__, range(len(batches))),
-        output_signature=signature,
-    ).apply(tf.data.experimental.assert_cardinality(len(batches)))
 
 
 class _Step:

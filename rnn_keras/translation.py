@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from rnn_keras.arguments import check_sizes
-from rnn_keras.batches import Batches
+from rnn_keras.batches import Batches, of_any_length
 from rnn_keras.decoding import decode
 from rnn_keras.detokenization import Detokenizer
 from rnn_keras.vectorization import TextVectorizer
@@ -73,7 +74,15 @@ def teacher_forcing(
     return read, predicted
 
 
-class PairBatches(keras.utils.PyDataset):
+def pair_batches(
+    sources: np.ndarray,
+    targets: np.ndarray,
+    vocabulary_size: int,
+    *,
+    batch_size: int = 64,
+    num_lengths: int = 4,
+    seed: int = 0,
+) -> tf.data.Dataset:
     """Batches of pairs for `fit`, targets of like length together.
 
     Args:
@@ -84,31 +93,29 @@ class PairBatches(keras.utils.PyDataset):
         num_lengths: how many different shapes at most, as each is compiled.
         seed: of the order, which is another in each epoch.
 
-    Yields:
-        `(sources, read), predicted`: see `teacher_forcing`.
+    Returns:
+        A dataset of `(sources, read), predicted`: see `teacher_forcing`. It is shuffled
+        already: with `shuffle=False` Keras does not warn of that.
     """
+    options = {"batch_size": batch_size, "num_lengths": num_lengths, "seed": seed}
+    batches = _PairBatches(sources, targets, vocabulary_size, **options)
+    return of_any_length(batches).prefetch(2)
+
+
+class _PairBatches(keras.utils.PyDataset):
+    """One width of sources for each width of targets."""
 
     def __init__(
         self,
         sources: np.ndarray,
         targets: np.ndarray,
         vocabulary_size: int,
-        *,
-        batch_size: int = 64,
-        num_lengths: int = 4,
-        seed: int = 0,
+        **options: int,
     ):
         super().__init__()
         self.sources = sources
         self.read, predicted = teacher_forcing(targets, vocabulary_size)
-        self._batches = Batches(
-            predicted,
-            np.arange(len(predicted)),
-            batch_size=batch_size,
-            num_lengths=num_lengths,
-            seed=seed,
-        )
-        # One width of the sources for each of the targets': no shape beyond those.
+        self._batches = Batches(predicted, np.arange(len(predicted)), **options)
         lengths = (predicted != 0).sum(axis=1)
         fixed = self._batches.fixed
         self._widths = {
