@@ -199,7 +199,9 @@ def log_probability(logits: np.ndarray, ids: Sequence[np.ndarray]) -> np.ndarray
     Returns:
         `(strings,)`, in nats; minus infinity for more words than the frames can hold.
     """
-    return -np.asarray(keras.losses.ctc(pad_ids(ids), logits))
+    # Without a column for ids, TensorFlow counts the path of blanks twice.
+    length = max(1, *map(len, ids))
+    return -np.asarray(keras.losses.ctc(pad_ids(ids, length), logits))
 
 
 def classify(

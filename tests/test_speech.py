@@ -194,6 +194,8 @@ def test_probabilities_are_sums_over_all_alignments():
     batch = np.repeat(logits[None], len(strings), axis=0)
     logs = log_probability(batch, strings)
     np.testing.assert_allclose(logs, list(sums.values()), atol=1e-5)
+    alone = [log_probability(logits[None], [string])[0] for string in strings]
+    np.testing.assert_allclose(alone, logs, atol=1e-5)
     assert (1, 1, 1) in strings
     assert (1, 1, 2, 1) in strings
     assert (1, 1, 1, 1) not in strings
