@@ -39,10 +39,15 @@ def forecast_windows(
         targets)`; window i reads the steps from i on.
 
     Raises:
-        InputError: if the series is shorter than one window.
+        InputError: if the series is shorter than one window, or not of two dimensions.
         ValueError: for a size below 1.
     """
     check_sizes(timesteps=timesteps, horizon=horizon)
+    if np.ndim(series) != 2:
+        raise InputError(
+            f"`series` of shape {np.shape(series)}, where (steps, series) is needed; a "
+            "single one as `series[:, None]`"
+        )
     if len(series) < timesteps + horizon:
         raise InputError(
             f"a series of {len(series):,} steps, where {timesteps:,} to read and "
@@ -102,7 +107,8 @@ class QuantileLoss(keras.losses.Loss):
         y_pred: `(batch, horizon, targets, quantiles)`.
 
     Raises:
-        ValueError: for quantiles that are not so.
+        ValueError: for quantiles that are not so; when called, for a forecast of more
+            or fewer.
     """
 
     def __init__(self, quantiles: Sequence[float] = (0.05, 0.5, 0.95), **kwargs: Any):
@@ -115,6 +121,12 @@ class QuantileLoss(keras.losses.Loss):
         self.quantiles = tuple(quantiles)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
+        # A single forecast would be taken for every quantile.
+        if y_pred.shape[-1] != len(self.quantiles):
+            raise ValueError(
+                f"forecasts of {len(self.quantiles)} quantiles are needed. Received "
+                f"the shape {tuple(y_pred.shape)}"
+            )
         known = ops.logical_not(ops.isnan(y_true))
         # Before the difference: `nan` times 0 would get into the gradient.
         truth = ops.where(known, y_true, 0)

@@ -208,6 +208,8 @@ def classify(
     network: keras.Model, waves: Sequence[np.ndarray], *, batch_size: int = 32
 ) -> np.ndarray:
     """The likeliest of all strings of one word, id `(waves,)`."""
+    if not len(waves):
+        return np.zeros(0, int)
     logits = network.predict(pad_waves(waves), batch_size=batch_size, verbose=0)
     words = range(1, logits.shape[2])
     scores = [log_probability(logits, [[word]] * len(logits)) for word in words]

@@ -36,6 +36,17 @@ def test_a_series_must_hold_a_window(sizes, error, message):
         forecast_windows(np.zeros((20, 1)), *sizes)
 
 
+def test_a_single_series_needs_its_axis():
+    with pytest.raises(InputError, match=r"shape \(20,\), where \(steps, series\) is"):
+        forecast_windows(np.zeros(20), 5, 3)
+
+
+def test_the_loss_wants_every_quantile():
+    """One forecast for three quantiles would be broadcast, and learn a mixture."""
+    with pytest.raises(ValueError, match=r"of 3 quantiles .* shape \(4, 2, 1, 1\)"):
+        QuantileLoss()(np.zeros((4, 2, 1)), np.zeros((4, 2, 1, 1)))
+
+
 def test_the_day_is_a_circle():
     """Midnight at (0, 1), 6 hours at (1, 0), the second wave twice as fast."""
     times = pd.date_range("2023-12-31 18:00", periods=9, freq="6h")

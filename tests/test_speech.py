@@ -404,6 +404,7 @@ def test_what_cannot_be_joined_is_said(options, message):
 
 def test_nothing_to_read_is_nothing_read():
     assert recognize(recognizer(), []) == []
+    assert classify(recognizer(), []).shape == (0,)
     with pytest.raises(ValueError, match="`beam_size` must be at least 1"):
         recognize(recognizer(), noise(9), beam_size=0)
     with pytest.raises(ValueError, match="`batch_size` must be at least 1"):
