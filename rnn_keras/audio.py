@@ -41,7 +41,8 @@ class LogMel(keras.layers.Layer):
         `(batch, samples // stride + 1, num_mel_bins)`, 0 where masked.
 
     Raises:
-        ValueError: for a size below 1.
+        ValueError: for a size below 1, or a `window` below `stride`: of what lies
+            between two windows nothing would be seen.
     """
 
     def __init__(
@@ -52,7 +53,8 @@ class LogMel(keras.layers.Layer):
         window: int = 200,
         **kwargs: Any,
     ):
-        check_sizes(rate=rate, num_mel_bins=num_mel_bins, stride=stride, window=window)
+        check_sizes(rate=rate, num_mel_bins=num_mel_bins, stride=stride)
+        check_sizes(stride, window=window)
         super().__init__(**kwargs)
         self.rate = rate
         self.num_mel_bins = num_mel_bins

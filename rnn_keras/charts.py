@@ -113,6 +113,8 @@ def plot_reading(explanation: "Explanation", ax: Axes | None = None) -> Axes:
 def plot_attention(translation: "Translation", ax: Axes | None = None) -> Axes:
     """What the decoder weighed at each step: a row for each token that it gave.
 
+    Tokens that were read run along the top, those that were written down the left.
+
     Args:
         translation: of `rnn_keras.translate`, by a network with attention.
         ax: to draw on; a new figure by default.
@@ -130,9 +132,12 @@ def plot_attention(translation: "Translation", ax: Axes | None = None) -> Axes:
     image = ax.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
     ax.figure.colorbar(image, ax=ax, label="weight")
     style = {"family": text_fonts(), "parse_math": False}
+    written = [*translation.tokens, "(end)"]
     ax.set_xticks(range(columns), translation.source_tokens, rotation=60, **style)
-    ax.set_yticks(range(rows), [*translation.tokens, "(end)"], **style)
+    ax.set_yticks(range(rows), written[:rows], **style)
     ax.xaxis.tick_top()
+    ax.xaxis.set_label_position("top")
+    ax.set(xlabel="read", ylabel="written")
     return ax
 
 

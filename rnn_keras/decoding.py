@@ -16,10 +16,11 @@ class Decoded(NamedTuple):
 
     Attributes:
         ids: of the target, without start and end, `(tokens,)` each.
-        scores: natural logarithm of each one's probability, the end included,
-            `(sources,)`.
-        attention: weights `(tokens + 1, source tokens)` each, a row for the end too;
-            none where the network has no attention.
+        scores: natural logarithm of each one's probability, `(sources,)`; of the end
+            too, where it was reached.
+        attention: weights `(tokens + 1, source tokens)` each, the last row that of the
+            end, which is lacking where it was not reached; no columns where the network
+            has no attention.
         finished: whether the end was reached within the length, `(sources,)`.
     """
 
@@ -74,7 +75,8 @@ def decode(
         sizes = counts + ~ended
         means = totals / sizes[:, :, None]
         parent, token = np.divmod(_highest(means.reshape(texts, -1), beam_size), size)
-        logs, counts = totals[rows, parent, token], sizes[rows, parent]
+        before, logs = logs[rows, parent], totals[rows, parent, token]
+        counts = sizes[rows, parent]
         ended = ended[rows, parent] | (token == end)
         tokens = np.concatenate([tokens[rows, parent], token[:, :, None]], axis=2)
         attended = attended.reshape(texts, beam_size, 1, -1)
@@ -83,15 +85,16 @@ def decode(
         memory = [*memory[: steps.fixed], *(state[chosen] for state in states)]
         if ended.all():
             break
+    # Nobody asked for what would come after the length, in place of an end.
+    logs = np.where(ended, logs, before)
     # The best that has ended; the best at all where none has.
     chosen = ended.argmax(axis=1)
     ids, attention = [], []
     for row, beam in enumerate(chosen):
-        text = tokens[row, beam, 1:]
-        count = counts[row, beam] - ended[row, beam]
-        ids.append(text[: min(count, length)])
+        count = counts[row, beam] - 1
+        ids.append(tokens[row, beam, 1 : count + 1])
         real = np.count_nonzero(sources[row])
-        attention.append(weights[row, beam, : len(ids[-1]) + 1, :real])
+        attention.append(weights[row, beam, : count + ended[row, beam], :real])
     row = np.arange(texts)
     return Decoded(ids, logs[row, chosen], attention, ended[row, chosen])
 

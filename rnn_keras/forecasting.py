@@ -107,25 +107,31 @@ class QuantileLoss(keras.losses.Loss):
         y_pred: `(batch, horizon, targets, quantiles)`.
 
     Raises:
-        ValueError: for quantiles that are not so; when called, for a forecast of more
-            or fewer.
+        ValueError: for quantiles that are not so; when called, for shapes that are not.
     """
 
     def __init__(self, quantiles: Sequence[float] = (0.05, 0.5, 0.95), **kwargs: Any):
         rising = [0, *quantiles, 1]
-        if not quantiles or any(np.diff(rising) <= 0):
+        if not len(quantiles) or any(np.diff(rising) <= 0):
             raise ValueError(
                 f"`quantiles` must rise between 0 and 1. Received: {quantiles}"
             )
         super().__init__(**kwargs)
-        self.quantiles = tuple(quantiles)
+        self.quantiles = tuple(map(float, quantiles))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        # A single forecast would be taken for every quantile.
-        if y_pred.shape[-1] != len(self.quantiles):
+        # Broadcast, one forecast would do for all quantiles, one day for all days.
+        truths, forecasts = tuple(y_true.shape), tuple(y_pred.shape)
+        sizes = zip((*truths, len(self.quantiles)), forecasts, strict=False)
+        if (
+            len(truths) != 3
+            or len(forecasts) != 4
+            or any(None not in both and both[0] != both[1] for both in sizes)
+        ):
             raise ValueError(
-                f"forecasts of {len(self.quantiles)} quantiles are needed. Received "
-                f"the shape {tuple(y_pred.shape)}"
+                "truths (batch, horizon, targets) are needed, and forecasts with an "
+                f"axis more, of {len(self.quantiles)} quantiles. Received the shapes "
+                f"{truths} and {forecasts}"
             )
         known = ops.logical_not(ops.isnan(y_true))
         # Before the difference: `nan` times 0 would get into the gradient.

@@ -79,6 +79,7 @@ def build_speech_recognizer(
     rate: int = 8000,
     num_mel_bins: int = 20,
     stride: int = 160,
+    window: int = 200,
     cell: Cell = "gru",
     units: int = 64,
     num_layers: int = 2,
@@ -98,7 +99,8 @@ def build_speech_recognizer(
         rate: samples a second.
         num_mel_bins: bands of a frame. Many show the pitch of a voice, few what is
             said.
-        stride: samples from one frame to the next.
+        stride: samples from one frame to the next, 20 ms at the default `rate`.
+        window: samples that a frame looks at, 25 ms likewise.
         cell: `"simple_rnn"`, `"lstm"` or `"gru"`.
         units: size of the state of each layer, in each direction.
         num_layers: recurrent layers, one on top of the other.
@@ -126,7 +128,7 @@ def build_speech_recognizer(
         num_layers=num_layers,
     )
     waves = keras.Input((None,), name="waves")
-    x = LogMel(rate, num_mel_bins, stride, name="log_mel")(waves)
+    x = LogMel(rate, num_mel_bins, stride, window, name="log_mel")(waves)
     for i in range(num_layers):
         layer = CELLS[cell](units, return_sequences=True, name=f"{cell}_{i + 1}")
         x = keras.layers.Bidirectional(layer, name=f"bidirectional_{i + 1}")(x)

@@ -130,11 +130,16 @@ def string_batches(
         with the blank.
 
     Raises:
+        InputError: if no speaker has recordings enough for a string.
         ValueError: for a size below 1, or what `join_recordings` raises.
     """
     check_sizes(batch_size=batch_size)
+    options = {"least": 1, "most": most, **options}
+    join_recordings(recordings, members[:0], **options)  # bad arguments, at once
+    _, counts = np.unique(recordings.speakers[members], return_counts=True)
+    if counts.max(initial=0) < options["least"]:
+        raise InputError(f"no speaker has {options['least']} recordings to join")
     random = np.random.default_rng(seed)
-    options = {"most": most, **options}
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         while True:
@@ -148,7 +153,6 @@ def string_batches(
                     pad_ids([ids[row] for row in rows], most),
                 )
 
-    join_recordings(recordings, members[:0], **options)  # bad arguments, at once
     # Said, as Keras would take the length of the first two batches for that of all.
     shapes = (
         tf.TensorSpec((None, None), "float32"),
@@ -182,10 +186,10 @@ def recognize(
         return []
     logits = network.predict(pad_waves(waves), batch_size=batch_size, verbose=0)
     strategy = "greedy" if beam_size == 1 else "beam_search"
-    options = {} if beam_size == 1 else {"beam_width": beam_size}
+    options = {"strategy": strategy, "beam_width": beam_size}
     # All frames: those of padding are sure blanks.
     lengths = np.full(len(logits), logits.shape[1])
-    decoded, _ = keras.ops.ctc_decode(logits, lengths, strategy=strategy, **options)
+    decoded, _ = keras.ops.ctc_decode(logits, lengths, **options)
     return [row[row >= 0] for row in np.asarray(decoded[0])]
 
 
@@ -199,9 +203,19 @@ def log_probability(logits: np.ndarray, ids: Sequence[np.ndarray]) -> np.ndarray
     Returns:
         `(strings,)`, in nats; minus infinity for more words than the frames can hold.
     """
+    if not len(ids):
+        return np.zeros(0, "float32")
     # Without a column for ids, TensorFlow counts the path of blanks twice.
     length = max(1, *map(len, ids))
-    return -np.asarray(keras.losses.ctc(pad_ids(ids, length), logits))
+    logs = -np.asarray(keras.losses.ctc(pad_ids(ids, length), logits))
+    # Of what is impossible it says some 700 nats, which may be possible.
+    least = np.array(list(map(_least_frames, ids)))
+    return np.where(least <= logits.shape[1], logs, -np.inf)
+
+
+def _least_frames(ids: Sequence[int]) -> int:
+    """One for each word, and one for a blank between a word and the same again."""
+    return len(ids) + int(np.sum(np.diff(ids) == 0))
 
 
 def classify(
@@ -260,8 +274,10 @@ def align(logits: np.ndarray, ids: Sequence[int]) -> np.ndarray:
         For each frame the position in `ids` of its word, -1 for a blank, `(frames,)`.
 
     Raises:
-        InputError: for more words than the frames can hold.
+        InputError: for more words than the frames can hold, or no frames.
     """
+    if _least_frames(ids) > len(logits) or not len(logits):
+        raise InputError(f"{len(ids):,} words do not fit into {len(logits):,} frames")
     logs = log_softmax(np.asarray(logits, "float64"), axis=1)
     states = np.full(2 * len(ids) + 1, BLANK_ID)
     states[1::2] = ids
@@ -276,10 +292,7 @@ def align(logits: np.ndarray, ids: Sequence[int]) -> np.ndarray:
         came = np.stack([best, before[1:-1], np.where(skips, before[:-2], -np.inf)])
         steps.append(came.argmax(axis=0))
         best = came.max(axis=0) + frame[states]
-    last = len(states) - 1
-    state = last if last == 0 or best[last] >= best[last - 1] else last - 1
-    if best[state] == -np.inf:
-        raise InputError(f"{len(ids):,} words do not fit into {len(logs):,} frames")
+    state = len(states) - 1 - best[::-1][:2].argmax()
     path = [state]
     for step in reversed(steps):
         path.append(path[-1] - step[path[-1]])

@@ -18,6 +18,7 @@ from rnn_keras.arguments import check_sizes
 from rnn_keras.batches import Batches, of_any_length
 from rnn_keras.decoding import decode
 from rnn_keras.detokenization import Detokenizer
+from rnn_keras.errors import InputError
 from rnn_keras.vectorization import TextVectorizer
 
 
@@ -28,8 +29,9 @@ class Translation(NamedTuple):
         text: the translation.
         tokens: of the translation.
         source_tokens: of the text, as the network read them.
-        attention: weights `(tokens + 1, source tokens)`, the last row that of the end,
-            each of sum 1; without columns where the network has no attention.
+        attention: weights `(tokens + 1, source tokens)`, each row of sum 1, the last
+            that of the end, which is lacking where it was cut; without columns where
+            the network has no attention.
         score: natural logarithm of the translation's probability.
         finished: whether it was ended, not cut.
     """
@@ -56,7 +58,7 @@ def teacher_forcing(
         Start and the text; the text and the end: `(texts, timesteps + 1)` each.
 
     Raises:
-        ValueError: if start or end is an id of the texts.
+        ValueError: if start or end is an id of the texts, or 0 stands within one.
 
     >>> read, predicted = teacher_forcing(np.array([[4, 5], [6, 0]]), 9)
     >>> read.tolist(), predicted.tolist()
@@ -67,6 +69,12 @@ def teacher_forcing(
         raise ValueError(
             f"ids of the texts must be below {start}, which is the start. "
             f"Received: {targets.max()}"
+        )
+    gaps = (targets[:, :-1] == 0) & (targets[:, 1:] != 0)
+    if gaps.any():
+        raise ValueError(
+            "texts must be padded with 0 after their ids only. Received: "
+            f"{targets[gaps.any(axis=1)][0].tolist()}"
         )
     read = np.pad(targets, ((0, 0), (1, 0)), constant_values=start)
     predicted = np.pad(targets, ((0, 0), (0, 1)))
@@ -96,7 +104,17 @@ def pair_batches(
     Returns:
         A dataset of `(sources, read), predicted`: see `teacher_forcing`. It is shuffled
         already: with `shuffle=False` Keras does not warn of that.
+
+    Raises:
+        InputError: if there are no pairs, or not as many targets as sources.
+        ValueError: for a size below 1, or what `teacher_forcing` raises.
     """
+    check_sizes(batch_size=batch_size, num_lengths=num_lengths)
+    if len(sources) != len(targets) or not len(sources):
+        raise InputError(
+            f"{len(sources):,} sources and {len(targets):,} targets, where as many are "
+            "needed and one pair at least"
+        )
     options = {"batch_size": batch_size, "num_lengths": num_lengths, "seed": seed}
     batches = _PairBatches(sources, targets, vocabulary_size, **options)
     return of_any_length(batches).prefetch(2)

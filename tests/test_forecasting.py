@@ -1,5 +1,7 @@
 """Windows against slices, waves against the clock, the loss against known quantiles."""
 
+import re
+
 import keras
 import numpy as np
 import pandas as pd
@@ -41,10 +43,23 @@ def test_a_single_series_needs_its_axis():
         forecast_windows(np.zeros(20), 5, 3)
 
 
-def test_the_loss_wants_every_quantile():
+def test_the_loss_wants_a_forecast_of_every_quantile_of_every_truth():
     """One forecast for three quantiles would be broadcast, and learn a mixture."""
-    with pytest.raises(ValueError, match=r"of 3 quantiles .* shape \(4, 2, 1, 1\)"):
-        QuantileLoss()(np.zeros((4, 2, 1)), np.zeros((4, 2, 1, 1)))
+    for truths, forecasts in (
+        ((4, 2, 1), (4, 2, 1, 1)),  # of one quantile
+        ((4, 2, 1), (4, 2, 2, 3)),  # a target more
+        ((4, 1, 1), (4, 2, 1, 3)),  # a day more
+        ((4, 2), (4, 2, 1, 3)),
+        ((4, 2, 1), (4, 2, 3)),
+    ):
+        message = f"of 3 quantiles. Received the shapes {truths} and {forecasts}"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            QuantileLoss()(np.zeros(truths), np.zeros(forecasts))
+
+
+def test_quantiles_may_be_an_array():
+    loss = QuantileLoss(np.array([0.1, 0.5]))
+    assert loss.get_config()["quantiles"] == (0.1, 0.5)
 
 
 def test_the_day_is_a_circle():

@@ -191,7 +191,11 @@ def test_attention_has_a_row_for_each_token_and_one_for_the_end():
     np.testing.assert_array_equal(ax.images[0].get_array(), weights)
     assert [t.get_text() for t in ax.get_yticklabels()] == ["J", "$", "(end)"]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["I", "$x$"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("read", "written")
     ax.figure.canvas.draw()  # a dollar begins no formula
+    cut = Translation("J'", ["J", "$"], ["I", "$x$"], weights[:2], -1.0, False)
+    rows = plot_attention(cut).get_yticklabels()
+    assert [t.get_text() for t in rows] == ["J", "$"]
     with pytest.raises(ValueError, match="must have attention"):
         plot_attention(Translation("", [], ["I"], np.zeros((1, 0)), -1.0, True))
 

@@ -217,6 +217,15 @@ def test_the_best_alignment_is_the_best_of_all(string):
 def test_what_does_not_fit_is_said():
     with pytest.raises(InputError, match="3 words do not fit into 4 frames"):
         align(np.zeros((4, 3)), [1, 1, 1])
+    with pytest.raises(InputError, match="1 words do not fit into 0 frames"):
+        align(np.zeros((0, 3)), [1])
+
+
+def test_what_does_not_fit_has_no_chance():
+    """TensorFlow says some 700 nats, which a long string that is unlikely may have."""
+    ids = [[1, 1, 1], [1, 1], [1, 2, 1, 2], []]
+    logs = log_probability(np.zeros((4, 4, 3), "float32"), ids)
+    np.testing.assert_array_equal(np.isfinite(logs), [False, True, True, True])
 
 
 def test_a_beam_finds_the_likeliest_string_where_the_likeliest_alignment_misleads():
@@ -381,6 +390,7 @@ def test_a_saved_recognizer_reads_the_same(tmp_path):
         ({"num_mel_bins": 0}, "`num_mel_bins` must be at least 1"),
         ({"rate": 0}, "`rate` must be at least 1"),
         ({"stride": 0}, "`stride` must be at least 1"),
+        ({"stride": 320}, "`window` must be at least 320. Received: 200"),
     ],
 )
 def test_what_cannot_be_built_is_said(options, message):
@@ -405,9 +415,18 @@ def test_what_cannot_be_joined_is_said(options, message):
 def test_nothing_to_read_is_nothing_read():
     assert recognize(recognizer(), []) == []
     assert classify(recognizer(), []).shape == (0,)
+    assert log_probability(np.zeros((0, 4, 3), "float32"), []).shape == (0,)
     with pytest.raises(ValueError, match="`beam_size` must be at least 1"):
         recognize(recognizer(), noise(9), beam_size=0)
     with pytest.raises(ValueError, match="`batch_size` must be at least 1"):
         string_batches(tones(1), np.arange(6), batch_size=0)
     with pytest.raises(ValueError, match="`most` must be at least 1"):
         string_batches(tones(1), np.arange(6), most=0)
+
+
+def test_batches_without_end_need_a_string_to_begin_with():
+    # They were looked for without end.
+    with pytest.raises(InputError, match="no speaker has 1 recordings to join"):
+        string_batches(tones(1), np.arange(0))
+    with pytest.raises(InputError, match="no speaker has 99 recordings to join"):
+        string_batches(tones(1), np.arange(6), least=99, most=99)

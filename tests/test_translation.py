@@ -111,10 +111,23 @@ def test_a_beam_of_one_is_greedy():
         assert found.ids[row].tolist() == [token for token in text if token != 8][:8]
 
 
+@pytest.mark.parametrize("attention", [True, False])
+def test_a_cut_sequence_has_no_end_in_its_score(attention):
+    """Nor what would have come in its place, which was counted once."""
+    network = translator(attention=attention)
+    found = decode(network, SOURCES, length=2)
+    assert not found.finished.all()
+    for row, source in enumerate(SOURCES):
+        count = len(found.ids[row]) + found.finished[row]
+        logs = log_chances(network, source, found.ids[row], end=8)
+        assert found.scores[row] == pytest.approx(sum(logs[:count]), abs=1e-4)
+        assert len(found.attention[row]) == count
+
+
 def test_attention_has_a_row_for_each_token_and_a_column_for_each_of_the_source():
     found = decode(translator(), SOURCES, beam_size=2, length=5)
     for row, weights in enumerate(found.attention):
-        steps = len(found.ids[row]) + 1
+        steps = len(found.ids[row]) + found.finished[row]
         assert weights.shape == (steps, np.count_nonzero(SOURCES[row]))
         np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
     without = decode(translator(attention=False), SOURCES, length=5).attention
@@ -239,7 +252,7 @@ def test_texts_are_translated_in_their_order_whatever_the_batch(attention):
         assert one.score == pytest.approx(alone.score, abs=1e-4)
         assert one.text == parts[-1](one.tokens)
         columns = len(one.source_tokens) if attention else 0
-        assert one.attention.shape == (len(one.tokens) + 1, columns)
+        assert one.attention.shape == (len(one.tokens) + one.finished, columns)
 
 
 def test_vectorizers_of_another_network_are_refused():
@@ -282,6 +295,24 @@ def test_what_cannot_be_decoded_is_said(options, message):
         decode(translator(), SOURCES, **options)
     with pytest.raises(InputError, match="no texts to translate"):
         decode(translator(), SOURCES[:0])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "`batch_size` must be at least 1. Received: 0"),
+        ({"num_lengths": 0}, "`num_lengths` must be at least 1. Received: 0"),
+    ],
+)
+def test_what_cannot_be_put_into_batches_is_said(options, message):
+    with pytest.raises(ValueError, match=message):
+        pair_batches(SOURCES, SOURCES, 9, **options)
+    with pytest.raises(InputError, match="3 sources and 2 targets, where as many"):
+        pair_batches(SOURCES[:3], SOURCES[:2], 9)
+    with pytest.raises(InputError, match=r"0 sources and 0 targets, .* one pair at"):
+        pair_batches(SOURCES[:0], SOURCES[:0], 9)
+    with pytest.raises(ValueError, match=r"after their ids only. Received: \[4, 0, 5"):
+        teacher_forcing(np.array([[4, 5, 0], [4, 0, 5]]), 9)
 
 
 @pytest.mark.parametrize(
