@@ -140,6 +140,7 @@ def measure(part: str, horizon: int) -> list[dict]:
     rows = []
     for name, forecast in repeated(part, horizon).items():
         rows += score(forecast, truth, **same, model=name)
+    rows += score(days.season, truth, **same, model="season")
     for steps in (7, 14, 30):
         name = f"linear, {steps} days"
         forecast = linear(raw, steps, year=False, quantiles=False)

@@ -35,7 +35,7 @@ def sentences() -> dict[str, list[str]]:
     renderings = defaultdict(list)
     for english, french in load_pairs("tatoeba_fra"):
         if len(english.split()) <= WORDS:
-            renderings[english].append(" ".join(french.split()).replace("’", "'"))
+            renderings[english].append(french.replace("’", "'"))
     order = list(renderings)
     np.random.default_rng(0).shuffle(order)
     return {english: renderings[english] for english in order}
