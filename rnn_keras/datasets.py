@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from rnn_keras.corpora import CORPORA, Recordings
 from rnn_keras.errors import InputError
 from rnn_keras.labelled import LabelledTexts, count_of, shorten
-from rnn_keras.readers import Cells, Column, read_folder, read_pairs, read_table
+from rnn_keras.readers import (
+    Cells,
+    Column,
+    codec,
+    read_folder,
+    read_pairs,
+    read_table,
+)
+from rnn_keras.series import read_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +137,8 @@ def load_series(source: str | Path) -> "pd.DataFrame":
         source: "melbourne", "beijing", or a `.csv` file whose first column is a time
             (ISO 8601, like 2024-12-31 or 2024-12-31 23:00) and whose others are
             numbers. Steps that are left out become rows of `nan`; the distance of
-            steps is the usual one in the file.
+            steps is the usual one in the file, or a month, a quarter or a year where
+            all times begin or end one.
 
     Returns:
         A table with an index of times that rise.
@@ -139,34 +148,19 @@ def load_series(source: str | Path) -> "pd.DataFrame":
     """
     if str(source) in CORPORA:
         return _read_corpus(str(source), "load_series")
-    import pandas as pd
-
-    name = shorten(str(source), 200)
     try:
-        table = pd.read_csv(source)
-        times = table.pop(table.columns[0])
-        table.index = pd.to_datetime(times.astype("str"), format="ISO8601")
-        table = table.astype("float64").sort_index()
-        distance = table.index.to_series().diff().mode()
-        if not len(distance) or distance[0] <= pd.Timedelta(0):
-            raise ValueError("fewer than two different times")
-        return table.asfreq(distance[0])
+        return read_series(source, shorten(str(source), 200))
     except FileNotFoundError as error:
         raise InputError(
-            f"{name}: neither a file nor series known by name; "
+            f"{shorten(str(source), 200)}: neither a file nor series known by name; "
             f"those are: {_named('load_series')}"
-        ) from error
-    except (OSError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"{name}: no table of an ISO 8601 time and numbers in each row ({reason})"
         ) from error
 
 
 def _read_file(path: Path, encoding: str, loader: str) -> str:
     name = shorten(str(path), 200)
     try:
-        return path.read_bytes().decode(encoding)
+        return path.read_bytes().decode(codec(encoding))
     except FileNotFoundError as error:
         raise InputError(
             f"{name}: neither a file nor known by name; those are: {_named(loader)}"

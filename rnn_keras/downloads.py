@@ -24,7 +24,7 @@ CACHE_VARIABLE = "RNN_KERAS_CACHE"
 _UNREADABLE = (
     OSError,
     EOFError,
-    UnicodeError,
+    ValueError,  # of pandas, and UnicodeError
     tarfile.TarError,
     zipfile.BadZipFile,
     KeyError,  # a member that is not in its archive
@@ -73,6 +73,8 @@ class Corpus:
         path = self.path()
         try:
             return self.reader(path)
+        except InputError:
+            raise
         except _UNREADABLE as error:
             raise InputError(f"{path}: cannot be read ({error})") from error
 

@@ -27,12 +27,19 @@ def windows(ids: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
 
     Raises:
         InputError: if there is not one piece and a token after it.
+        ValueError: for a size below 1, or ids that are not of one text.
 
     >>> inputs, targets = windows(np.arange(1, 8), 3)
     >>> inputs.tolist(), targets.tolist()
     ([[1, 2, 3], [4, 5, 6]], [[2, 3, 4], [5, 6, 7]])
     """
     check_sizes(length=length)
+    ids = np.asarray(ids)
+    if ids.ndim != 1:
+        raise ValueError(
+            "`ids` must be of one text, (tokens,), as `encode([text]).ids[0]` is. "
+            f"Received the shape {ids.shape}"
+        )
     pieces = (len(ids) - 1) // length
     if pieces < 1:
         raise InputError(
@@ -59,7 +66,9 @@ def generate(
     Args:
         network: of `rnn_keras.models.build_language_model`.
         vectorizer: the one that its training ids came from.
-        prompt: read first, from a state of zeros.
+        prompt: read first, from a state of zeros. A token that is not in the vocabulary
+            is read as unknown; where texts are of characters it is refused, since such
+            a vocabulary has all there were in training.
         length: tokens to add.
         temperature: by which the logits are divided. 1 draws as the network expects,
             less draws the likely more often, and 0 takes the likeliest always.
@@ -72,8 +81,8 @@ def generate(
         A token that is not in the vocabulary is never drawn.
 
     Raises:
-        InputError: if there is no token in the prompt, or more than the vectorizer's
-            `max_length`.
+        InputError: if there is no token in the prompt, an unknown character, or more
+            than the vectorizer's `max_length`.
         ValueError: for a size or temperature that cannot be, or where vocabulary and
             network do not belong together.
     """
@@ -99,6 +108,14 @@ def generate(
     given = encoded.ids[0][encoded.ids[0] != PADDING_ID]
     if not len(given):
         raise InputError("the prompt is empty: there must be a token to follow")
+    if vectorizer.unit == "character" and (given == UNKNOWN_ID).any():
+        tokens = vectorizer.tokenize([prompt])[0]
+        unknown = sorted(
+            {t for t, i in zip(tokens, given, strict=True) if i == UNKNOWN_ID}
+        )
+        raise InputError(
+            f"the prompt has characters that the vectorizer never saw: {unknown}"
+        )
 
     random = np.random.default_rng(seed)
     reader = Reader(network)
@@ -121,16 +138,24 @@ class Reader:
             not copied.
 
     Raises:
-        ValueError: for layers that are no chain, or a recurrent layer that could not
-            read so: in both directions, or backwards.
+        ValueError: for a network that does not answer at each step, answers `nan`, has
+            layers that are no chain, or a recurrent layer that could not read so: in
+            both directions, or backwards.
     """
 
     def __init__(self, network: keras.Model):
         self._step = _Step(network)
+        if len(network.output_shape) != 3:
+            raise ValueError(
+                f"{network.name!r} must give logits at each step, (batch, timesteps, "
+                f"vocabulary_size). Received the shape {network.output_shape}"
+            )
         self._states: list[np.ndarray] = []
         # Whatever makes a network another one than it is taken for shows here.
         read = [self.read(np.array([UNKNOWN_ID])) for _ in range(3)][-1]
         expected = np.asarray(network(np.full((1, 3), UNKNOWN_ID)))[:, -1]
+        if not np.isfinite(expected).all():
+            raise ValueError(f"{network.name!r} answers nan: its weights have diverged")
         if not np.allclose(read, expected, rtol=1e-3, atol=1e-3):
             raise ValueError(
                 f"the layers of {network.name!r} must be a chain: read token by token, "

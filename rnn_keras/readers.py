@@ -30,7 +30,7 @@ _UNREADABLE = (
     EOFError,
     ValueError,
     LookupError,
-    RecursionError,
+    RuntimeError,  # RecursionError, and NotImplementedError of zipfile
     lzma.LZMAError,
     zlib.error,
     zipfile.BadZipFile,
@@ -77,7 +77,7 @@ def read_table(
         if kind == ".parquet":
             table = pd.read_parquet(path)
         else:
-            with _open(path) as raw, io.TextIOWrapper(raw, _codec(encoding)) as lines:
+            with _open(path) as raw, io.TextIOWrapper(raw, codec(encoding)) as lines:
                 if kind == ".jsonl":
                     table = _read_json_lines(path, lines)
                 else:
@@ -120,7 +120,7 @@ def read_folder(path: Path, encoding: str = "utf-8") -> tuple[Cells, Cells]:
     labels: Cells = []
     for file in sorted(path.glob("*/*.txt")):
         try:
-            texts.append(file.read_text(_codec(encoding)))
+            texts.append(file.read_text(codec(encoding)))
         except UnicodeError as error:
             raise InputError(f"{file}: not {encoding} text ({error})") from error
         except (OSError, LookupError) as error:
@@ -133,7 +133,7 @@ def read_folder(path: Path, encoding: str = "utf-8") -> tuple[Cells, Cells]:
     return texts, labels
 
 
-def _codec(encoding: str) -> str:
+def codec(encoding: str) -> str:
     """Of UTF-8 the variant that drops a byte order mark."""
     return "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
 

@@ -201,6 +201,16 @@ def test_pairs_are_read_from_their_archive(cache):
         load_pairs("tatoeba_fra")
 
 
+@pytest.mark.parametrize("content", ["", "day,temp\n1981-01-01,20.7\n"])
+@pytest.mark.parametrize("name", ["melbourne", "beijing"])
+def test_another_file_in_its_place_is_named(content, name, cache):
+    file = CORPORA[name].cached
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    with pytest.raises(InputError, match=f"{file.name}: cannot be read"):
+        load_series(name)
+
+
 def write_imdb(cache):
     path = cache / "imdb" / "aclImdb.tar.gz"
     path.parent.mkdir(parents=True)

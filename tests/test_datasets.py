@@ -2,7 +2,6 @@ import re
 from collections import Counter
 from itertools import pairwise
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,7 +9,6 @@ from rnn_keras.datasets import (
     load_dataset,
     load_pairs,
     load_recordings,
-    load_series,
     load_text,
 )
 from rnn_keras.errors import InputError
@@ -154,40 +152,11 @@ def test_a_corpus_of_another_kind_tells_who_loads_it():
         load_text("seed")
 
 
-def test_series_have_a_row_for_every_step(tmp_path):
-    """Rows out of order are put in order, and steps that are left out are missing."""
-    path = tmp_path / "series.csv"
-    path.write_text(
-        "day,a,b\n2020-01-02,2,20\n2020-01-01,1,\n2020-01-05,5,50\n2020-01-03,3,30\n"
-    )
-    table = load_series(path)
-    expected = [[1, np.nan], [2, 20], [3, 30], [np.nan, np.nan], [5, 50]]
-    np.testing.assert_array_equal(table.to_numpy(), expected)
-    assert list(table.columns) == ["a", "b"]
-    assert table.index[3] == pd.Timestamp("2020-01-04")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("day,a\n2020-01-01,1\n2020-01-02,high\n", r"\(could not convert .*'high'"),
-        (
-            "day,a\nfoo,1\nbar,2\n",
-            "no table of an ISO 8601 time and numbers in each row",
-        ),
-        ("day,a\n2020-01-01,1\n", "fewer than two different times"),
-        ("day,a\n2020-01-01,1\n2020-01-01,1\n", "fewer than two different times"),
-        ("day,a\n2020-01-01,1\n2020-01-01,1\n2020-01-02,1\n2020-01-03,1\n", "dupl"),
-        ("", "no table of an ISO 8601 time and numbers in each row"),
-    ],
-)
-def test_a_file_without_series_is_named(content, message, tmp_path):
-    path = tmp_path / "series.csv"
-    path.write_text(content)
-    with pytest.raises(InputError, match=f"series.csv: .*{message}"):
-        load_series(path)
-    with pytest.raises(InputError, match="known by name; those are: melbourne, beij"):
-        load_series(tmp_path / "nosuch.csv")
+def test_a_mark_of_the_byte_order_is_no_text(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_bytes("\ufeffGo.\tVa !\n".encode())
+    assert load_text(path) == "Go.\tVa !\n"
+    assert load_pairs(path) == [("Go.", "Va !")]
 
 
 def test_pairs_are_read_from_a_file(tmp_path):

@@ -113,6 +113,7 @@ def test_twice_the_text_costs_twice_the_steps(letters, monkeypatch):
     ("arguments", "options", "error", "message"),
     [
         (("", 5), {}, InputError, "the prompt is empty"),
+        (("aéa中", 5), {}, InputError, r"the vectorizer never saw: \['é', '中'\]"),
         (("a", -1), {}, ValueError, "`length` must be at least 0. Received: -1"),
         (("a", 5), {"temperature": -1}, ValueError, "`temperature` must be finite and"),
         (("a", 5), {"temperature": np.inf}, ValueError, "Received: inf"),
@@ -128,6 +129,15 @@ def test_what_cannot_be_generated_is_said(arguments, options, error, message, le
 def test_a_network_and_a_vocabulary_must_belong_together(letters):
     with pytest.raises(ValueError, match=r"must have the 30 tokens .* Received: 12"):
         generate(build_language_model(30, units=4), letters, "a", 5)
+
+
+def test_a_network_that_answers_once_or_with_nan_is_called_so(letters):
+    with pytest.raises(ValueError, match=r"logits at each step, .* shape \(None, 12\)"):
+        Reader(build_classifier(12, 12, units=4))
+    network = language_model(letters)
+    network.set_weights([np.full(w.shape, np.nan) for w in network.get_weights()])
+    with pytest.raises(ValueError, match="answers nan: its weights have diverged"):
+        Reader(network)
 
 
 def test_a_network_that_reads_both_ways_cannot_carry_its_state():
@@ -174,6 +184,9 @@ def test_windows_are_the_text_and_the_text_one_token_later():
         windows(ids[:5], 5)
     with pytest.raises(ValueError, match="`length` must be at least 1"):
         windows(ids, 0)
+    with pytest.raises(ValueError, match=r"of one text, .* shape \(1, 31\)"):
+        windows(ids[None], 5)
+    assert windows(ids.tolist(), 5)[0].shape == (6, 5)
 
 
 def test_elmans_letters_are_learned_as_well_as_they_can_be():

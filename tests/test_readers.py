@@ -1,5 +1,6 @@
 import bz2
 import gzip
+import io
 import json
 import lzma
 import zipfile
@@ -107,6 +108,17 @@ def test_a_folder_with_one_subfolder_a_class(tmp_path):
     assert read_folder(tmp_path) == (["b\nad", "good"], ["neg", "pos"])
 
 
+def encrypted():
+    """An archive whose member says so, in its own header and in the directory's."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        archive.writestr("t.csv", "text,label\na,b\n")
+    content = bytearray(written.getvalue())
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(content)
+
+
 BAD = {
     "kind": ("t.xlsx", b"x", {}, r"t.xlsx: unknown kind of file; expected .csv, .tsv"),
     "empty": ("t.csv", b"", {}, r"t.csv: no rows"),
@@ -184,6 +196,7 @@ BAD = {
     "not xz": ("t.csv.xz", b"text,label\n", {}, r"t.csv.xz: cannot be read"),
     "nested": ("t.jsonl", b"[" * 100_000, {}, r"t.jsonl: line 1 is not JSON"),
     "not zip": ("t.csv.zip", b"PK", {}, r"t.csv.zip: cannot be read"),
+    "encrypted": ("t.csv.zip", encrypted(), {}, r"t.csv.zip: cannot be read .*passw"),
     "not parquet": ("t.parquet", b"text", {}, r"t.parquet: cannot be read"),
 }
 

@@ -130,9 +130,14 @@ def test_counted_shakespeare_costs_what_it_is_known_to(needs_corpus):
     symbols = sorted(set(text))
     ids = np.array([symbols.index(character) for character in text])
     cut = len(ids) * 9 // 10
-    losses = ngram_losses(ids[:cut], ids[cut:], 6, 65).mean(axis=1)
+    losses = ngram_losses(ids[:cut], ids[cut:], 6, 65, "witten_bell").mean(axis=1)
     known = [3.347, 2.486, 2.049, 1.774, 1.669, 1.698]
     np.testing.assert_allclose(losses, known, atol=6e-4)
+    # By Kneser and Ney, counted by another program; the best order is the seventh.
+    losses = ngram_losses(ids[:cut], ids[cut:], 8, 65).mean(axis=1)
+    known = [1.719, 1.561, 1.523, 1.517]
+    np.testing.assert_allclose(losses[3:7], known, atol=6e-4)
+    assert losses.argmin() == 6
 
 
 def test_series_have_their_steps_and_their_gaps(needs_corpus):
