@@ -68,32 +68,38 @@ def ngram_losses(
     modified = smoothing == "kneser_ney"
     chance = np.full(len(test), 1 / vocabulary_size)
     shorter, losses = chance.copy(), []
-    for n in range(1, order + 1):
-        grams = _numbers(train, n, vocabulary_size)
+    tables = [_count(_numbers(train, n + 1, vocabulary_size)) for n in range(order)]
+    for n, table in enumerate(tables, start=1):
         asked = _numbers(test, n, vocabulary_size)
+        below = shorter[n - 1 :]
         # A test token nearer to the beginning keeps the chance of its shorter past.
-        chance[n - 1 :] = _mixed(
-            asked, grams, shorter[n - 1 :], vocabulary_size, modified
-        )
+        chance[n - 1 :] = _mixed(asked, table, below, vocabulary_size, modified)
         losses.append(-np.log(chance))
         if modified and n < order:
-            longer = np.unique(_numbers(train, n + 1, vocabulary_size))
-            grams = longer % vocabulary_size**n
-            shorter[n - 1 :] = _mixed(
-                asked, grams, shorter[n - 1 :], vocabulary_size, modified
-            )
+            longer, _ = tables[n]
+            before = _count(longer % vocabulary_size**n)
+            shorter[n - 1 :] = _mixed(asked, before, below, vocabulary_size, modified)
         else:
             shorter = chance.copy()
     return np.array(losses)
 
 
+def _count(grams: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different ones, rising, and how often each is there."""
+    return np.unique(grams, return_counts=True)
+
+
 def _mixed(
-    asked: np.ndarray, grams: np.ndarray, shorter: np.ndarray, base: int, modified: bool
+    asked: np.ndarray,
+    table: tuple[np.ndarray, np.ndarray],
+    shorter: np.ndarray,
+    base: int,
+    modified: bool,
 ) -> np.ndarray:
-    """p_n of the n-grams asked for, from their p_{n-1} and all n-grams of training."""
+    """p_n of the n-grams asked for, from their p_{n-1} and the counts of training."""
+    grams, counts = table
     if not len(grams):  # a training text shorter than that says nothing
         return shorter
-    grams, counts = np.unique(grams, return_counts=True)
     left = _discounts(counts) if modified else np.ones(len(counts))
     kept = counts - left if modified else counts
     # The past of an n-gram is its number in base `base` without the last digit.
