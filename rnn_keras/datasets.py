@@ -148,11 +148,12 @@ def load_series(source: str | Path) -> "pd.DataFrame":
     """
     if str(source) in CORPORA:
         return _read_corpus(str(source), "load_series")
+    name = shorten(str(source), 200)
     try:
-        return read_series(source, shorten(str(source), 200))
+        return read_series(source, name)
     except FileNotFoundError as error:
         raise InputError(
-            f"{shorten(str(source), 200)}: neither a file nor series known by name; "
+            f"{name}: neither a file nor series known by name; "
             f"those are: {_named('load_series')}"
         ) from error
 

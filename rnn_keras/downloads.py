@@ -6,7 +6,6 @@ its SHA-256 before it gets its final name, so a broken one is never kept.
 """
 
 import os
-import tarfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,16 +18,9 @@ from rich.progress import DownloadColumn
 
 from rnn_keras.errors import InputError
 from rnn_keras.progress import progress_bar
+from rnn_keras.readers import UNREADABLE
 
 CACHE_VARIABLE = "RNN_KERAS_CACHE"
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,  # of pandas, and UnicodeError
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    KeyError,  # a member that is not in its archive
-)
 
 
 @dataclass(frozen=True)
@@ -75,7 +67,7 @@ class Corpus:
             return self.reader(path)
         except InputError:
             raise
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise InputError(f"{path}: cannot be read ({error})") from error
 
     def path(self) -> Path:

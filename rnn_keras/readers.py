@@ -13,6 +13,7 @@ import io
 import json
 import lzma
 import math
+import tarfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -23,17 +24,19 @@ import pandas as pd
 from rnn_keras.errors import InputError
 
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
-# pandas.errors.ParserError and pyarrow.ArrowInvalid are ValueErrors; the reader of
-# JSON is recursive.
-_UNREADABLE = (
+# What reading a file may raise that is not what its name says. Errors of pandas and
+# pyarrow are ValueErrors, a member that is not in its archive is a KeyError, and
+# RuntimeErrors are of encrypted archives, and of JSON, whose reader is recursive.
+UNREADABLE = (
     OSError,
     EOFError,
     ValueError,
     LookupError,
-    RuntimeError,  # RecursionError, and NotImplementedError of zipfile
+    RuntimeError,
     lzma.LZMAError,
-    zlib.error,
+    tarfile.TarError,
     zipfile.BadZipFile,
+    zlib.error,
 )
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _TEXT_NAMES = ("text", "message", "review", "sentence", "content", "body")
@@ -95,7 +98,7 @@ def read_table(
         ) from error
     except pd.errors.EmptyDataError:
         table = pd.DataFrame()
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())
         reason = reason.removeprefix("Error tokenizing data. C error: ")
         raise InputError(f"{path}: cannot be read ({reason})") from error

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnn_keras.errors import InputError
+from rnn_keras.readers import UNREADABLE
 
 _ISO = {"format": "ISO8601"}
 # Begin and end of years, quarters and months, which are of no equal length.
@@ -27,7 +28,7 @@ def read_series(source: str | Path, name: str) -> pd.DataFrame:
         table = _read(source)
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, TypeError) as error:
+    except (*UNREADABLE, TypeError) as error:
         # What pandas says first: advice on its arguments follows.
         reason = " ".join(str(error).split(". ")[0].split())[:200]
         raise InputError(

@@ -1,5 +1,7 @@
 """Files of times and numbers: their steps, and what is no such file."""
 
+import gzip
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,6 +86,13 @@ def test_a_file_without_series_is_named(content, message, tmp_path):
     path.write_text(content)
     with pytest.raises(InputError, match=f"series.csv: .*{message}"):
         load_series(path)
+
+
+@pytest.mark.parametrize("name", ["t.csv.zip", "t.csv.gz", "t.csv.xz"])
+def test_a_file_that_is_not_what_its_name_says_is_named(name, tmp_path):
+    (tmp_path / name).write_bytes(gzip.compress(b"day,a\n" * 50)[:-9])
+    with pytest.raises(InputError, match=f"{name}: no table of an ISO 8601 time"):
+        load_series(tmp_path / name)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
