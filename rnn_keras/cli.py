@@ -6,19 +6,17 @@ commands, and `--help` answers at once.
 
 import json
 import sys
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnn_keras._tensorflow import import_quietly
 from rnn_keras.cli_compare import compare
-from rnn_keras.console import columns, load, one_line_errors, say
+from rnn_keras.cli_train import train
+from rnn_keras.console import columns, load, one_line_errors
 from rnn_keras.errors import InputError
 from rnn_keras.options import (
-    BY_THE_TEXTS,
     AsJson,
     Encoding,
     LabelColumn,
@@ -40,147 +38,8 @@ app = typer.Typer(
 )
 
 
+app.command()(train)
 app.command()(compare)
-
-
-@app.command()
-def train(
-    source: Source,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")],
-    cell: Annotated[
-        Literal["simple_rnn", "lstm", "gru"], typer.Option(help="Recurrent cell.")
-    ] = "gru",
-    unit: Annotated[
-        Literal["word", "character"] | None,
-        typer.Option(help="What a token is.", show_default=BY_THE_TEXTS),
-    ] = None,
-    units: Annotated[int, typer.Option(min=1, help="Size of the state.")] = 64,
-    embedding_dim: Annotated[
-        int, typer.Option(min=1, help="Of a token's vector.")
-    ] = 128,
-    num_layers: Annotated[int, typer.Option(min=1, help="Recurrent layers.")] = 1,
-    bidirectional: Annotated[bool, typer.Option(help="Read from both ends.")] = True,
-    pooling: Annotated[
-        Literal["last", "max", "mean", "max_mean"],
-        typer.Option(help="Of the states over time: the last, or all pooled."),
-    ] = "max_mean",
-    dropout: Annotated[
-        float, typer.Option(min=0, max=0.95, help="Share of values dropped.")
-    ] = 0.5,
-    token_dropout: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=0.95,
-            help="Share of tokens dropped.",
-            show_default=BY_THE_TEXTS,
-        ),
-    ] = None,
-    linear: Annotated[
-        bool,
-        typer.Option(help="Add a linear model of n-grams to the network's answer."),
-    ] = True,
-    max_tokens: Annotated[
-        int, typer.Option(min=3, help="Size of the vocabulary at most.")
-    ] = 20_000,
-    min_count: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Tokens seen less often stay unknown.",
-            show_default=BY_THE_TEXTS,
-        ),
-    ] = None,
-    max_length: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            help="Cut texts after so many tokens; 0: never.",
-            show_default=BY_THE_TEXTS,
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Passes at most.", show_default=BY_THE_TEXTS),
-    ] = None,
-    patience: Annotated[
-        int, typer.Option(min=1, help="Epochs without a gain before it stops.")
-    ] = 3,
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts in a step.")] = 32,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(min=0, help="Of the first epoch.", show_default=BY_THE_TEXTS),
-    ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(
-            min=0, max=2**32 - 1, help="Fixes splits, weights, dropout and order."
-        ),
-    ] = 0,
-    text_column: TextColumn = None,
-    label_column: LabelColumn = None,
-    no_header: NoHeader = False,
-    encoding: Encoding = "utf-8",
-    test: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SOURCE",
-            help="Score on these texts instead of on a fifth of SOURCE.",
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace an older run in DIR.")
-    ] = False,
-) -> None:
-    """Train a classifier, score it and save it.
-
-    A fifth of SOURCE is held out for the scores, a tenth to decide when to stop and
-    how much a linear model of n-grams is to count beside the network. Writes
-    model.keras, metrics.json, history.csv, curves.png and confusion.png, and prints
-    the scores with those of the network alone and of TF-IDF with logistic regression.
-    """
-    from rnn_keras.folders import check_free
-
-    table = columns(text_column, label_column, no_header, encoding)
-    with one_line_errors():
-        check_free(out, force)
-        corpus = load(source, table)
-        if test is not None:
-            test_corpus = load(test, table)
-            corpus = replace(corpus, test=test_corpus.test or test_corpus)
-        splits = corpus.split(seed=seed)
-        say(*splits.notes)
-        import_quietly()
-        from rnn_keras import runs
-
-        metrics = runs.train(
-            splits,
-            out,
-            source=source,
-            seed=seed,
-            linear=linear,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            patience=patience,
-            force=force,
-            report=say,
-            cell=cell,
-            unit=unit,
-            units=units,
-            embedding_dim=embedding_dim,
-            num_layers=num_layers,
-            bidirectional=bidirectional,
-            pooling=pooling,
-            dropout=dropout,
-            token_dropout=token_dropout,
-            max_tokens=max_tokens,
-            min_count=min_count,
-            max_length=max_length,
-        )
-    from rnn_keras.tables import print_run
-
-    print_run(cell, metrics, out)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.cli import app
-from rnn_keras.cli import train as train_command
+from rnn_keras.cli_train import train as train_command
 
 ROWS = [("pos", w) for w in ("good", "fine", "nice", "great")]
 ROWS += [("neg", w) for w in ("bad", "poor", "awful", "dull")]
