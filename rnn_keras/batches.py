@@ -90,7 +90,18 @@ class Batches(keras.utils.PyDataset):
         if self.random is not None:
             self._arrange()
 
+    def get_state(self) -> dict[str, Any] | None:
+        """Of the generator, from which the order of this epoch was drawn; for JSON."""
+        return self._drawn_from
+
+    def set_state(self, state: dict[str, Any] | None) -> None:
+        """Back to the order of the epoch in which `get_state` gave `state`."""
+        if self.random is not None:
+            self.random.bit_generator.state = state
+            self._arrange()
+
     def _arrange(self) -> None:
+        self._drawn_from = self.random and self.random.bit_generator.state
         order = np.arange(len(self.ids))
         if self.random is not None:
             order = self.random.permutation(order)

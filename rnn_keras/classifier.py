@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from rnn_keras.checkpoints import Checkpoints
 from rnn_keras.labels import check_pairs, class_indices, classes_to_learn
 from rnn_keras.linear import linear_path
 from rnn_keras.models import Cell, Pooling, build_classifier
@@ -134,6 +135,7 @@ class TextClassifier(TextPipeline):
         seed: int = 0,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         progress: bool = True,
+        checkpoints: Checkpoints | None = None,
     ) -> keras.callbacks.History:
         """Train on raw texts; keep the weights of the best epoch.
 
@@ -160,6 +162,8 @@ class TextClassifier(TextPipeline):
             seed: of the order of the texts.
             callbacks: more of Keras's callbacks.
             progress: show a bar where standard error is a terminal.
+            checkpoints: where the state is written down as training goes on. After a
+                crash the same calls, from `from_texts` on, take it up from there.
 
         Returns:
             Keras's `History`; `num_cut` then tells how many training texts were
@@ -193,6 +197,7 @@ class TextClassifier(TextPipeline):
             seed=seed,
             callbacks=callbacks,
             progress=progress,
+            checkpoints=checkpoints,
         )
         if linear and validation is not None:
             logits = np.log(np.maximum(self._probabilities(validation[0]), 1e-9))

@@ -91,6 +91,10 @@ def train(
             min=0, max=2**32 - 1, help="Fixes splits, weights, dropout and order."
         ),
     ] = 0,
+    checkpoint_every: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds after which the run's state is kept."),
+    ] = 30.0,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     no_header: NoHeader = False,
@@ -112,6 +116,7 @@ def train(
     how much a linear model of n-grams is to count beside the network. Writes
     model.keras, metrics.json, history.csv, curves.png and confusion.png, and prints
     the scores with those of the network alone and of TF-IDF with logistic regression.
+    Stopped or killed, the same command goes on where the state was last kept.
     """
     from rnn_keras.folders import check_free
 
@@ -138,6 +143,7 @@ def train(
             learning_rate=learning_rate,
             patience=patience,
             force=force,
+            checkpoint_every=checkpoint_every,
             report=say,
             cell=cell,
             unit=unit,

@@ -1,5 +1,6 @@
 """What the commands share: reading a source, and saying what goes wrong."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +16,19 @@ if TYPE_CHECKING:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn an InputError into its line on standard error and exit status 2."""
+    """Turn an InputError into its line on standard error and exit status 2.
+
+    What a signal ended exits, as in a shell, with 128 and its number: 130 for Ctrl-C.
+    """
     try:
         yield
     except InputError as error:
         print(f"rnn-keras: {error}", file=sys.stderr)
         raise typer.Exit(2) from error
+    except KeyboardInterrupt as error:
+        print(f"rnn-keras: {str(error) or 'interrupted'}", file=sys.stderr)
+        number = getattr(error, "signal", signal.SIGINT)
+        raise typer.Exit(128 + number) from error
 
 
 def columns(

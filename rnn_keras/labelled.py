@@ -3,6 +3,8 @@
 No text stands on two sides, and exact repeats are left out.
 """
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -133,6 +135,11 @@ class Splits(NamedTuple):
     validation: LabelledTexts
     test: LabelledTexts
     notes: tuple[str, ...]
+
+    def digest(self) -> str:
+        """A name for exactly these texts and labels, in these parts."""
+        parts = [[part.texts, part.labels] for part in self[:3]]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def _divide(

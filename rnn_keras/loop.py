@@ -2,16 +2,20 @@
 
 A compiled step of a small network takes some 20 ms. The input pipeline and the
 dispatch of `fit` add a quarter to it, and Keras traces its step for shapes left open
-once it has seen two, where XLA wants them known.
+once it has seen two, where XLA wants them known. Nor can `fit` be taken up again in the
+middle of an epoch.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from rnn_keras.batches import Batches, of_any_length
+from rnn_keras.checkpoints import Checkpoints, Position
 from rnn_keras.memory import freed_memory_is_kept
 
 
@@ -23,8 +27,9 @@ def fit(
     epochs: int,
     callbacks: Sequence[keras.callbacks.Callback],
     compiled: bool,
+    checkpoints: Checkpoints | None = None,
 ) -> keras.callbacks.History:
-    """`network.fit(batches, validation_data=held_out)`, with TensorFlow.
+    """`network.fit(batches, validation_data=held_out)`, which can be taken up again.
 
     Args:
         network: compiled, in Keras's sense.
@@ -32,10 +37,14 @@ def fit(
         held_out: to be scored after each epoch, or `None`.
         epochs: at most.
         callbacks: called as by Keras.
-        compiled: whether by XLA, once for each length.
+        compiled: whether by XLA, once for each length; with TensorFlow.
+        checkpoints: where the state is written down, and read from at the start.
 
     Returns:
         Keras's `History`.
+
+    Raises:
+        Stopped: with `checkpoints`, after a signal.
     """
     step = _step_of(network, compiled)
     calls = keras.callbacks.CallbackList(
@@ -47,19 +56,29 @@ def fit(
         steps=len(batches),
     )
     network.stop_training = False
-    logs = {}
-    with freed_memory_is_kept():
+    state = (network, batches, calls.callbacks)
+    listening = checkpoints.listening() if checkpoints else nullcontext()
+    logs: dict[str, Any] = {}
+    with freed_memory_is_kept(), listening:
         calls.on_train_begin()
         # Where BackupAndRestore takes training up again.
-        for epoch in range(network._initial_epoch or 0, epochs):
-            network.reset_metrics()
+        position = Position(network._initial_epoch or 0)
+        if checkpoints:
+            position = checkpoints.restore(*state) or position
+        while position.epoch < epochs and not network.stop_training:
+            epoch, first = position
+            if not first:
+                network.reset_metrics()
             calls.on_epoch_begin(epoch)
-            for i in range(len(batches)):
+            for i in range(first, len(batches)):
                 calls.on_train_batch_begin(i)
                 logs = step(*batches[i])
                 calls.on_train_batch_end(i, logs)
                 if network.stop_training:
                     break
+                # After the last, that of the epoch's end is the next.
+                if checkpoints and i + 1 < len(batches) and checkpoints.due():
+                    checkpoints.save(Position(epoch, i + 1), *state)
             batches.on_epoch_end()
             logs = dict(logs)
             if held_out is not None:
@@ -71,8 +90,9 @@ def fit(
                 )
                 logs |= {f"val_{name}": score for name, score in scores.items()}
             calls.on_epoch_end(epoch, logs)
-            if network.stop_training:
-                break
+            position = Position(epoch + 1)
+            if checkpoints and checkpoints.due():
+                checkpoints.save(position, *state)
         if epochs > 0:
             network.optimizer.finalize_variable_values(network.trainable_weights)
         calls.on_train_end(logs)
@@ -88,7 +108,9 @@ class _Step:
         self.setting = getattr(network, "_compile_config", None)
         self.graphs: dict[tuple, Callable] = {}
 
-    def __call__(self, *batch: np.ndarray) -> dict[str, tf.Tensor]:
+    def __call__(self, *batch: np.ndarray) -> dict[str, Any]:
+        if keras.backend.backend() != "tensorflow":
+            return _train_on_batch(self.network, batch)
         data = tuple(map(tf.constant, batch))
         if self.network.run_eagerly:
             return self.network.train_step(data)
@@ -116,6 +138,17 @@ class _Step:
                 )
             )
         return self.graphs[shapes]
+
+
+def _train_on_batch(
+    network: keras.Model, batch: tuple[np.ndarray, ...]
+) -> dict[str, float]:
+    """Keras's, but that the metrics go on from batch to batch."""
+    network.reset_metrics = lambda: None
+    try:
+        return network.train_on_batch(*batch, return_dict=True)
+    finally:
+        del network.reset_metrics
 
 
 def _step_of(network: keras.Model, compiled: bool) -> _Step:

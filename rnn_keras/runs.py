@@ -13,12 +13,16 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, fields
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 from matplotlib.figure import Figure
 
+from rnn_keras import __version__
+from rnn_keras.checkpoints import Checkpoints
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.folders import run_folder
 from rnn_keras.labelled import Splits
@@ -39,6 +43,7 @@ def train(
     learning_rate: float | None = None,
     patience: int | None = 3,
     force: bool = False,
+    checkpoint_every: float = 30.0,
     report: Callable[[str], None] = lambda line: None,
     **classifier: Any,
 ) -> dict[str, Any]:
@@ -58,6 +63,8 @@ def train(
         learning_rate: of the first epoch; by default likewise.
         patience: epochs without a lower loss before training stops.
         force: replace an older run in `out`.
+        checkpoint_every: seconds of training after which its state is written down.
+            A run that was stopped goes on there, with the same arguments.
         report: is given lines on what goes on.
         **classifier: of `TextClassifier.from_texts`.
 
@@ -66,63 +73,109 @@ def train(
 
     Raises:
         InputError: if `out` cannot be used, or the texts cannot be learned from.
+        Stopped: after Ctrl-C or SIGTERM in training.
     """
-    parts = {"train": splits.train, "validation": splits.validation}
-    parts["test"] = splits.test
-    with run_folder(out, force) as folder:
-        report(", ".join(f"{name} {len(part):,}" for name, part in parts.items()))
-        model = TextClassifier.from_texts(
-            splits.train.texts, splits.train.labels, seed=seed, **classifier
-        )
-        recipe = recipe_for(splits.train.texts, model.preprocessor.unit).but(
-            **{f.name: classifier.get(f.name) for f in fields(Recipe)}
-            | {"epochs": epochs, "learning_rate": learning_rate}
-        )
-        started = time.perf_counter()
-        history = model.fit(
-            splits.train.texts,
-            splits.train.labels,
-            validation_data=(splits.validation.texts, splits.validation.labels),
-            validation_split=0,
-            linear=linear,
-            epochs=recipe.epochs,
-            batch_size=batch_size,
-            learning_rate=recipe.learning_rate,
-            patience=patience,
-            seed=seed,
-        ).history
-        seconds = time.perf_counter() - started
-        report(_what_was_read(model, len(splits.train)))
-        predicted = [p.label for p in model.predict(splits.test.texts)]
-        path = model.linear
-        alone = TextClassifier(model.network, model.preprocessor, model.class_names)
-        test = (splits.test.texts, splits.test.labels)
+    settings = {
+        **classifier,
+        "linear": linear,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "patience": patience,
+    }
+    run = {
+        "texts": splits.digest(),
+        **settings,
+        "seed": seed,
+        "backend": keras.backend.backend(),
+        "version": __version__,
+    }
+    with run_folder(out, force, run) as folder:
+        if folder.finished:
+            report("had finished already")
+            return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+        checkpoints = Checkpoints(folder.checkpoints, checkpoint_every, report)
+        trained = _fit(splits, settings, seed, checkpoints, report)
+        predicted = [p.label for p in trained.model.predict(splits.test.texts)]
         metrics = {
-            "test": score(splits.test.labels, predicted, model.class_names),
-            "network": alone.evaluate(*test),
-            "baseline": _baseline(model, splits),
-            "parameters": model.network.count_params(),
-            "ngrams": path.rows if path else 0,
-            "scales": np.round(path.scales, 3).tolist() if path else [1.0, 0.0],
-            "seconds": round(seconds, 2),
+            **_scores(trained.model, splits, predicted),
+            "seconds": round(trained.seconds, 2),
             "seed": seed,
             "source": source,
-            "class_names": list(model.class_names),
-            "texts": {name: len(part) for name, part in parts.items()},
-            "epochs": len(history["loss"]),
-            "settings": {
-                **classifier,
-                **asdict(recipe),
-                "linear": linear,
-                "batch_size": batch_size,
-                "patience": patience,
-            },
+            "epochs": len(trained.history["loss"]),
+            "settings": {**settings, **asdict(trained.recipe)},
         }
-        model.save(folder / "model.keras")
-        _write_json(folder / "metrics.json", metrics)
-        _write_history(folder / "history.csv", history)
-        _draw(folder, history, splits.test.labels, predicted, model.class_names)
+        with folder.results() as results:
+            trained.model.save(results / "model.keras")
+            _write_json(results / "metrics.json", metrics)
+            _write_history(results / "history.csv", trained.history)
+            names = trained.model.class_names
+            _draw(results, trained.history, splits.test.labels, predicted, names)
     return metrics
+
+
+class _Trained(NamedTuple):
+    model: TextClassifier
+    recipe: Recipe
+    history: dict[str, list[float]]
+    seconds: float
+
+
+def _fit(
+    splits: Splits,
+    settings: dict[str, Any],
+    seed: int,
+    checkpoints: Checkpoints,
+    report: Callable[[str], None],
+) -> _Trained:
+    train, validation = splits.train, splits.validation
+    parts = {"train": train, "validation": validation, "test": splits.test}
+    report(", ".join(f"{name} {len(part):,}" for name, part in parts.items()))
+    of_model = signature(TextClassifier.from_texts).parameters
+    model = TextClassifier.from_texts(
+        train.texts,
+        train.labels,
+        seed=seed,
+        **{name: value for name, value in settings.items() if name in of_model},
+    )
+    recipe = recipe_for(train.texts, model.preprocessor.unit).but(
+        **{f.name: settings.get(f.name) for f in fields(Recipe)}
+    )
+    started = time.perf_counter()
+    history = model.fit(
+        train.texts,
+        train.labels,
+        validation_data=(validation.texts, validation.labels),
+        validation_split=0,
+        linear=settings["linear"],
+        epochs=recipe.epochs,
+        batch_size=settings["batch_size"],
+        learning_rate=recipe.learning_rate,
+        patience=settings["patience"],
+        seed=seed,
+        checkpoints=checkpoints,
+    ).history
+    seconds = checkpoints.seconds + time.perf_counter() - started
+    report(_what_was_read(model, len(train)))
+    return _Trained(model, recipe, history, seconds)
+
+
+def _scores(
+    model: TextClassifier, splits: Splits, predicted: list[str]
+) -> dict[str, Any]:
+    """Of the classifier and of what stands beside it; and the sizes of all."""
+    path, names = model.linear, model.class_names
+    alone = TextClassifier(model.network, model.preprocessor, names)
+    return {
+        "test": score(splits.test.labels, predicted, names),
+        "network": alone.evaluate(splits.test.texts, splits.test.labels),
+        "baseline": _baseline(model, splits),
+        "parameters": model.network.count_params(),
+        "ngrams": path.rows if path else 0,
+        "scales": np.round(path.scales, 3).tolist() if path else [1.0, 0.0],
+        "class_names": list(names),
+        "texts": {name: len(getattr(splits, name)) for name in Splits._fields[:3]},
+    }
 
 
 def _what_was_read(model: TextClassifier, n: int) -> str:

@@ -1,9 +1,6 @@
 """The folder of a comparison: every run a file, written as it ends, whole or not."""
 
-import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +9,7 @@ from typing import Any
 from rnn_keras import __version__
 from rnn_keras.contestants import Run
 from rnn_keras.errors import InputError
+from rnn_keras.folders import write_whole
 from rnn_keras.labelled import Splits
 
 MANIFEST, RUNS = "comparison.json", "runs"
@@ -45,7 +43,7 @@ class Store:
         # What is `None` is left to the recipe, but for `patience`.
         given = {k: v for k, v in settings.items() if v is not None or k == "patience"}
         self.manifest = {
-            "texts": _digest(splits),
+            "texts": splits.digest(),
             "settings": json.loads(_dump({"linear": True, **given})),
             "version": __version__,
         }
@@ -112,14 +110,9 @@ class Store:
         self._write(self.out / RUNS / f"{key}.json", [asdict(r) for r in runs])
 
     def _write(self, path: Path, content: Any) -> None:
-        text = _dump(content)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", dir=path.parent, delete=False
-            ) as file:
-                file.write(text + "\n")
-            os.replace(file.name, path)
+            write_whole(path, (_dump(content) + "\n").encode())
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
@@ -127,9 +120,3 @@ class Store:
 def _dump(content: Any) -> str:
     """As JSON, the numbers of NumPy too."""
     return json.dumps(content, ensure_ascii=False, default=lambda value: value.item())
-
-
-def _digest(splits: Splits) -> str:
-    """A name for exactly these texts and labels, in these parts."""
-    parts = [[part.texts, part.labels] for part in splits[:3]]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

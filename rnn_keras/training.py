@@ -14,6 +14,7 @@ from sklearn.model_selection import train_test_split
 
 from rnn_keras import layers, loop
 from rnn_keras.batches import Batches
+from rnn_keras.checkpoints import Checkpoints
 from rnn_keras.errors import InputError
 from rnn_keras.labels import check_pairs
 from rnn_keras.progress import progress_bar
@@ -95,8 +96,11 @@ class ProgressBar(keras.callbacks.Callback):
         self.task = self.progress.add_task("training", total=total)
         self.progress.start()
 
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.before = epoch * self.params["steps"]
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.progress.advance(self.task)
+        self.progress.update(self.task, completed=self.before + batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         scores = "  ".join(
@@ -165,6 +169,7 @@ def train(
     seed: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     progress: bool = False,
+    checkpoints: Checkpoints | None = None,
 ) -> keras.callbacks.History:
     """Train a network; the arguments are those of `TextClassifier.fit`.
 
@@ -179,6 +184,7 @@ def train(
         seed: of the order.
         callbacks: more of Keras's callbacks.
         progress: show a bar where standard error is a terminal.
+        checkpoints: where the state is kept, and taken up from.
 
     Returns:
         Keras's `History`, with the scores of every epoch.
@@ -212,22 +218,14 @@ def train(
     bars = [ProgressBar()] if progress else []
     every = [*standard, *bars, *callbacks]
     try:
-        if keras.backend.backend() == "tensorflow":
-            return loop.fit(
-                network,
-                batches,
-                held_out,
-                epochs=epochs,
-                callbacks=every,
-                compiled=num_lengths > 0,
-            )
-        return network.fit(
+        return loop.fit(
+            network,
             batches,
-            validation_data=held_out,
+            held_out,
             epochs=epochs,
             callbacks=every,
-            shuffle=False,  # the batches are shuffled already, by their seed
-            verbose=0,
+            compiled=num_lengths > 0,
+            checkpoints=checkpoints,
         )
     finally:
         # Also after an interrupt: the cursor comes back, and another `fit` begins

@@ -2,8 +2,11 @@
 
 import inspect
 import json
+import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from typer.testing import CliRunner
@@ -82,6 +85,42 @@ def test_nothing_of_tensorflows_start_shows(trained):
     lines = finished.stderr.splitlines()
     assert [line.split(" ")[0] for line in lines[1:]] == ["train", "vocabulary"]
     assert lines[0].endswith("mine.csv: 56 texts")
+
+
+@pytest.mark.parametrize(("number", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_run_that_is_stopped_says_how_it_goes_on(
+    number, status, trained, table, tmp_path
+):
+    arguments = ["train", table, *COLUMNS, *QUICK, "--checkpoint-every", 0]
+    arguments += ["--epochs", 4000, "--patience", 4000, "--out", tmp_path]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rnn_keras", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(tmp_path.glob(".unfinished/checkpoints/00002-*.npz")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(getattr(signal, number))
+    stdout, stderr = process.communicate()
+    assert (process.returncode, stdout) == (status, "")
+    *_, finishing, last = stderr.splitlines()
+    assert finishing == "finishing this step; once more to stop at once"
+    place = re.fullmatch(
+        r"rnn-keras: stopped before (epoch \d+, batch \d); the same command goes on "
+        "there",
+        last,
+    )
+    again = subprocess.Popen(
+        [sys.executable, "-m", "rnn_keras", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    said = [again.stderr.readline() for _ in range(3)]
+    again.kill()
+    again.communicate()
+    assert said[2] == f"goes on with {place[1]}\n"
 
 
 def test_evaluate_scores_every_text(trained, table):

@@ -1,10 +1,14 @@
 import csv
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rnn_keras import folders, runs
+from rnn_keras.checkpoints import Checkpoints
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.errors import InputError
 from rnn_keras.labelled import LabelledTexts
@@ -146,14 +150,207 @@ def test_a_failure_while_writing_leaves_what_was_there(tmp_path):
     (tmp_path / "metrics.json").write_text("older")
 
     def write_and_fail():
-        with folders.run_folder(tmp_path, force=True) as aside:
-            (aside / "metrics.json").write_text("half")
+        with (
+            folders.run_folder(tmp_path, force=True) as folder,
+            folder.results() as results,
+        ):
+            (results / "metrics.json").write_text("half")
             raise OSError(28, "No space left on device")
 
     with pytest.raises(InputError, match=r"cannot be written .No space left"):
         write_and_fail()
     assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
     assert (tmp_path / "metrics.json").read_text() == "older"
+
+
+class Kill(BaseException):
+    """As sudden as a signal that nothing catches."""
+
+
+def kill_after(steps, monkeypatch):
+    """Let training be killed after so many steps, with a checkpoint at each."""
+    left = iter(range(steps))
+
+    def due(self):
+        if next(left, None) is None:
+            raise Kill
+        return True
+
+    monkeypatch.setattr(Checkpoints, "due", due)
+
+
+def outcome(out):
+    """What a run ends with, but for the time it took."""
+    metrics = json.loads((out / "metrics.json").read_text())
+    del metrics["seconds"]
+    weights = TextClassifier.load(out / "model.keras").get_weights()
+    return weights, (out / "history.csv").read_text(), metrics
+
+
+def assert_same(found, expected):
+    for a, b in zip(found[0], expected[0], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert found[1:] == expected[1:]
+
+
+@pytest.fixture
+def killed(tmp_path, monkeypatch):
+    """The folder of a run that was killed in its third epoch."""
+    out = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        kill_after(7, patched)
+        with pytest.raises(Kill):
+            train(out, max_length=2, dropout=0.3)
+    assert [p.name for p in out.iterdir()] == [folders.UNFINISHED]
+    return out
+
+
+def test_a_killed_run_goes_on_and_ends_like_the_others(done, killed):
+    lines = []
+    train(killed, max_length=2, dropout=0.3, report=lines.append)
+    assert lines[1] == "goes on with epoch 3, batch 2"
+    assert {p.name for p in killed.iterdir()} == set(folders.FILES)
+    assert_same(outcome(killed), outcome(done[0]))
+
+
+def test_another_run_does_not_go_on_where_this_one_was_killed(killed):
+    for other, name in (
+        ({"dropout": 0.2}, "dropout"),
+        ({"seed": 1, "units": 9}, "units and seed"),
+        ({"epochs": 7, "cell": "lstm", "unit": "word"}, "cell, unit and epochs"),
+    ):
+        arguments = {"max_length": 2, "dropout": 0.3} | other
+        with pytest.raises(InputError, match=f"an unfinished run with other {name};"):
+            train(killed, **arguments)
+    assert len(list((killed / folders.UNFINISHED / "checkpoints").iterdir())) == 2
+    lines = []
+    train(killed, max_length=2, dropout=0.2, force=True, report=lines.append)
+    assert not any("goes on" in line for line in lines)
+    assert {p.name for p in killed.iterdir()} == set(folders.FILES)
+
+
+def test_force_throws_away_an_older_run_but_not_what_this_one_has_done(
+    done, tmp_path, monkeypatch
+):
+    (tmp_path / "metrics.json").write_text("older")
+    arguments = {"max_length": 2, "dropout": 0.3, "force": True}
+    with monkeypatch.context() as patched:
+        kill_after(3, patched)
+        with pytest.raises(Kill):
+            train(tmp_path, **arguments)
+    assert (tmp_path / "metrics.json").read_text() == "older"
+    lines = []
+    train(tmp_path, report=lines.append, **arguments)
+    assert any("goes on with epoch 2" in line for line in lines)
+    assert_same(outcome(tmp_path), outcome(done[0]))
+
+
+@pytest.mark.parametrize("moves", range(1, 6))
+def test_killed_while_its_files_are_moved_the_run_is_finished(
+    moves, tmp_path, monkeypatch
+):
+    """Folder by folder, as nothing else of a run takes so short a time."""
+    run, replace, left = {"seed": 1}, folders.os.replace, iter(range(moves))
+
+    def write(folder):
+        with folder.results() as results:
+            for name in folders.FILES:
+                (results / name).write_text(f"new {name}")
+
+    def fail(source, target):
+        if source.parent.name == "done" and next(left, None) is None:
+            raise Kill
+        replace(source, target)
+
+    def begin(run=run, force=False):
+        with folders.run_folder(tmp_path / "out", force, run) as folder:
+            if not folder.finished:
+                write(folder)
+            return folder.finished
+
+    with monkeypatch.context() as patched:
+        # What a kill leaves undone, too.
+        patched.setattr(folders.os, "replace", fail)
+        patched.setattr(folders.RunFolder, "_clear", lambda self: None)
+        if moves < 5:
+            with pytest.raises(Kill):
+                begin()
+        else:
+            begin()
+    with pytest.raises(InputError, match="holds an older run"):
+        begin(run={"seed": 2})
+    assert {p.name for p in (tmp_path / "out").iterdir()} == set(folders.FILES)
+    for name in folders.FILES:
+        assert (tmp_path / "out" / name).read_text() == f"new {name}"
+
+
+def test_killed_while_its_files_are_moved_the_same_run_is_over(tmp_path, monkeypatch):
+    replace = folders.os.replace
+
+    def fail(source, target):
+        if source.name == "metrics.json" and source.parent.name == "done":
+            raise Kill
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folders.os, "replace", fail)
+        patched.setattr(folders.RunFolder, "_clear", lambda self: None)
+        with pytest.raises(Kill):
+            train(tmp_path, epochs=1)
+    assert not (tmp_path / "metrics.json").exists()
+    lines = []
+    metrics = train(tmp_path, epochs=1, report=lines.append)
+    assert lines == ["had finished already"]
+    assert metrics["source"] == "made"
+    assert {p.name for p in tmp_path.iterdir()} == set(folders.FILES)
+
+
+def test_a_second_run_into_the_folder_is_refused(tmp_path):
+    out = tmp_path / "run"
+    with folders.run_folder(out):
+        before = sorted(out.rglob("*"))
+        for force in (False, True):
+            with pytest.raises(InputError, match="run: another run is writing there"):
+                train(out, force=force)
+        assert sorted(out.rglob("*")) == before
+    assert not out.exists()
+
+
+def test_a_full_disk_is_one_line_and_the_last_good_state_is_kept(done, tmp_path):
+    """No file may grow beyond a size: as if that were all the room there is."""
+    code = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+import test_runs
+from rnn_keras.checkpoints import Checkpoints
+from rnn_keras.errors import InputError
+
+write = Checkpoints._write
+
+def write_where_there_is_room(self, position, arrays, plain):
+    if position == (2, 1):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+    write(self, position, arrays, plain)
+
+Checkpoints._write = write_where_there_is_room
+try:
+    test_runs.train(sys.argv[2], max_length=2, dropout=0.3, checkpoint_every=0)
+except InputError as error:
+    print(error)
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout == (
+        f"{tmp_path}: cannot be written (File too large); its last good state is kept, "
+        "and the same command goes on from it\n"
+    ), shown.stderr
+    lines = []
+    train(tmp_path, max_length=2, dropout=0.3, report=lines.append)
+    assert lines[1] == "goes on with epoch 3, batch 1"
+    assert_same(outcome(tmp_path), outcome(done[0]))
 
 
 def test_a_folder_in_the_way_is_not_replaced(tmp_path):

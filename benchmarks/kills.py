@@ -1,0 +1,94 @@
+"""Kills training runs at random instants: is what they end with the same, bit for bit?
+
+For each cell one run in peace, then runs that are killed by SIGKILL, each at an instant
+drawn evenly from the time that the one in peace took, and taken up by the same command.
+Compared are all arrays of `model.keras` (weights, optimizer, random generators,
+n-grams), the history, and the scores. Prints a line a kill, and exits with 1 if one
+differs.
+
+    python benchmarks/kills.py [KILLS] [SEED]
+"""
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import h5py
+
+CELLS = ("simple_rnn", "lstm", "gru")
+# Layers, directions and dropout as in practice; checkpoints far oftener.
+COMMAND = ("train", "messages", "--units", "16", "--embedding-dim", "16", "--force")
+COMMAND += ("--epochs", "10", "--checkpoint-every", "0.2")
+
+
+def start(cell: str, out: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "rnn_keras", *COMMAND, "--cell", cell, "--out", out],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(cell: str, out: Path) -> str:
+    """Run to the end; what it said."""
+    process = start(cell, out)
+    said = process.communicate()[1]
+    if process.returncode:
+        raise SystemExit(f"{cell}: exit {process.returncode}: {said}")
+    return said
+
+
+def outcome(out: Path) -> dict:
+    """All that a run ends with, but for the time it took."""
+    arrays = {}
+
+    def take(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = item[()].tobytes()
+
+    with zipfile.ZipFile(out / "model.keras").open("model.weights.h5") as file:
+        h5py.File(file).visititems(take)
+    metrics = json.loads((out / "metrics.json").read_text())
+    del metrics["seconds"]
+    return {**arrays, "history": (out / "history.csv").read_text(), "metrics": metrics}
+
+
+def main(kills: int = 30, seed: int = 0) -> None:
+    instants = random.Random(seed)
+    different = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for cell in CELLS:
+            began = time.perf_counter()
+            finish(cell, Path(folder, cell))
+            seconds = time.perf_counter() - began
+            expected = outcome(Path(folder, cell))
+            print(f"{cell}: {seconds:.1f} s in peace, {len(expected) - 2} arrays")
+            for i in range(kills // len(CELLS)):
+                out = Path(folder, f"{cell}-{i}")
+                process = start(cell, out)
+                instant = instants.uniform(0, seconds)
+                time.sleep(instant)
+                process.kill()
+                process.communicate()
+                said = finish(cell, out).splitlines()
+                found = outcome(out)
+                bad = [k for k in expected if found.get(k) != expected[k]]
+                different += bool(bad)
+                told = [line for line in said if line.startswith(("goes", "had"))]
+                print(
+                    f"  killed at {instant:4.1f} s; {told or 'from the start'}: "
+                    + (f"DIFFERENT: {', '.join(bad[:3])}" if bad else "the same"),
+                    flush=True,
+                )
+    print(f"{different} of {kills} differ")
+    sys.exit(different > 0)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
