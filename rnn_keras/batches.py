@@ -1,6 +1,6 @@
 """Batches by length: texts of like length together, padded to a few lengths."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -64,6 +64,7 @@ class Batches(keras.utils.PyDataset):
             then stand in one body of its compiled loop.
         seed: of the order; `None` keeps one order for all epochs, and fills nothing
             up: the last batch may then have fewer texts.
+        fixed: the lengths to pad to, increasing, where others have chosen them.
     """
 
     def __init__(
@@ -74,14 +75,17 @@ class Batches(keras.utils.PyDataset):
         batch_size: int,
         num_lengths: int = 16,
         multiple: int = 1,
-        seed: int | None = None,
+        seed: int | Sequence[int] | None = None,
+        fixed: np.ndarray | None = None,
     ):
         super().__init__()
         self.ids, self.labels = ids, labels
         self.count = -(-len(ids) // batch_size)
         self.batch_size = -(-len(ids) // max(1, self.count))
         lengths = (ids != 0).sum(axis=1)
-        self.fixed = fixed_lengths(lengths, num_lengths, multiple)
+        if fixed is None:
+            fixed = fixed_lengths(lengths, num_lengths, multiple)
+        self.fixed = fixed
         self.group = np.searchsorted(self.fixed, lengths)
         self.random = None if seed is None else np.random.default_rng(seed)
         self._arrange()

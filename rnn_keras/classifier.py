@@ -7,13 +7,21 @@ import keras
 import numpy as np
 
 from rnn_keras.checkpoints import Checkpoints
-from rnn_keras.labels import check_pairs, class_indices, classes_to_learn
+from rnn_keras.errors import InputError
+from rnn_keras.labels import (
+    check_pairs,
+    class_indices,
+    class_names_of,
+    classes_to_learn,
+)
 from rnn_keras.linear import linear_path
 from rnn_keras.models import Cell, Pooling, build_classifier
 from rnn_keras.pipeline import TextPipeline
 from rnn_keras.recipe import recipe_for
-from rnn_keras.training import compile_network, hold_out, train
+from rnn_keras.streaming import WINDOW, Stream
+from rnn_keras.training import Pair, compile_network, hold_out, train
 from rnn_keras.vectorization import TextVectorizer, Unit
+from rnn_keras.windows import StreamedIds
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
@@ -48,8 +56,8 @@ class TextClassifier(TextPipeline):
     @classmethod
     def from_texts(
         cls,
-        texts: Sequence[str],
-        labels: Sequence[Any],
+        texts: Sequence[str] | Stream,
+        labels: Sequence[Any] | None = None,
         *,
         cell: Cell = "gru",
         units: int = 64,
@@ -71,7 +79,7 @@ class TextClassifier(TextPipeline):
 
         Args:
             texts: the training texts (not the test texts: their words would
-                leak into the vocabulary).
+                leak into the vocabulary), or a stream of them with their labels.
             labels: a word or number a text; the classes are their different
                 values, numbers in numeric order.
             cell: this and the next seven are arguments of `build_classifier`.
@@ -92,8 +100,16 @@ class TextClassifier(TextPipeline):
             InputError: if there are no texts, another number of labels than
                 texts, or fewer than two classes.
         """
-        class_names = classes_to_learn(texts, labels)
-        recipe = recipe_for(texts, unit).but(
+        if isinstance(texts, Stream):
+            class_names, count = class_names_of(texts.labels), texts.sizes["train"]
+            sample, every = (
+                texts.sample[0],
+                (t for part in texts.train() for t in part[0]),
+            )
+        else:
+            class_names, count = classes_to_learn(texts, labels), len(texts)
+            sample = every = texts
+        recipe = recipe_for(sample, unit, count).but(
             min_count=min_count, max_length=max_length, token_dropout=token_dropout
         )
         preprocessor = TextVectorizer(
@@ -102,12 +118,10 @@ class TextClassifier(TextPipeline):
             min_count=recipe.min_count,
             max_length=recipe.max_length or None,
         )
-        preprocessor.adapt(texts)
-        if seed is not None:
-            keras.utils.set_random_seed(seed)
-        network = build_classifier(
-            preprocessor.vocabulary_size(),
-            len(class_names),
+        preprocessor.adapt(every)
+        return cls.from_vocabulary(
+            preprocessor,
+            class_names,
             cell=cell,
             units=units,
             embedding_dim=embedding_dim,
@@ -116,14 +130,41 @@ class TextClassifier(TextPipeline):
             pooling=pooling,
             dropout=dropout,
             token_dropout=recipe.token_dropout,
+            learning_rate=recipe.learning_rate,
+            seed=seed,
         )
-        compile_network(network, recipe.learning_rate)
-        return cls(network, preprocessor, class_names)
+
+    @classmethod
+    def from_vocabulary(
+        cls,
+        preprocessor: TextVectorizer,
+        class_names: Sequence[str],
+        *,
+        learning_rate: float = 2e-3,
+        seed: int | None = None,
+        **network: Any,
+    ) -> "TextClassifier":
+        """An untrained classifier with a vocabulary and classes that are known.
+
+        Args:
+            preprocessor: with a vocabulary.
+            class_names: of the classes, in order.
+            learning_rate: of the optimizer.
+            seed: of the initial weights and of dropout. Sets Keras's global seed.
+            **network: arguments of `build_classifier`.
+        """
+        if seed is not None:
+            keras.utils.set_random_seed(seed)
+        built = build_classifier(
+            preprocessor.vocabulary_size(), len(class_names), **network
+        )
+        compile_network(built, learning_rate)
+        return cls(built, preprocessor, class_names)
 
     def fit(
         self,
-        texts: Sequence[str],
-        labels: Sequence[Any],
+        texts: Sequence[str] | Stream,
+        labels: Sequence[Any] | None = None,
         *,
         validation_data: tuple[Sequence[str], Sequence[Any]] | None = None,
         validation_split: float = 0.1,
@@ -144,7 +185,8 @@ class TextClassifier(TextPipeline):
         network (see `rnn_keras.linear`).
 
         Args:
-            texts: raw strings.
+            texts: raw strings; or a stream of them with their labels and a validation
+                part of its own, to a sample of which the linear path is fitted.
             labels: class names, one a text.
             validation_data: texts and labels to hold out, which no earlier `fit`
                 has seen; empty ones count as none.
@@ -167,25 +209,26 @@ class TextClassifier(TextPipeline):
 
         Returns:
             Keras's `History`; `num_cut` then tells how many training texts were
-            longer than `max_length` and lost their end.
+            longer than `max_length` and lost their end (of a stream, in its sample).
 
         Raises:
             InputError: if a label is none of `class_names`.
         """
-        encoded = self.preprocessor.encode(texts)
-        self.num_cut = encoded.num_cut
-        data = (encoded.ids, class_indices(labels, self.class_names))
-        if validation_data is not None and len(validation_data[0]):
-            validation = (
-                self.preprocessor.encode(validation_data[0]).ids,
-                class_indices(validation_data[1], self.class_names),
-            )
+        if isinstance(texts, Stream):
+            data, validation, known = self._encode_stream(texts)
+            sample, count = texts.sample[0], data.count
         else:
-            data, validation = hold_out(*data, validation_split, seed)
-        for part in filter(None, (data, validation)):
-            check_pairs(*part)  # before the path of an earlier `fit` goes
+            sample, count = texts, len(texts)
+            data = self._encode(texts, labels, count_cut=True)
+            if validation_data is not None and len(validation_data[0]):
+                validation = self._encode(*validation_data)
+            else:
+                data, validation = hold_out(*data, validation_split, seed)
+            for part in filter(None, (data, validation)):
+                check_pairs(*part)  # before the path of an earlier `fit` goes
+            known = data
         self._set_linear(None)
-        recipe = recipe_for(texts, self.preprocessor.unit).but(epochs=epochs)
+        recipe = recipe_for(sample, self.preprocessor.unit, count).but(epochs=epochs)
         history = train(
             self.network,
             data,
@@ -202,6 +245,34 @@ class TextClassifier(TextPipeline):
         if linear and validation is not None:
             logits = np.log(np.maximum(self._probabilities(validation[0]), 1e-9))
             self._set_linear(
-                linear_path(logits, data, validation, max_ngram=recipe.max_ngram)
+                linear_path(logits, known, validation, max_ngram=recipe.max_ngram)
             )
         return history
+
+    def _encode(
+        self, texts: Sequence[str], labels: Sequence[Any], count_cut: bool = False
+    ) -> Pair:
+        encoded = self.preprocessor.encode(texts)
+        if count_cut:
+            self.num_cut = encoded.num_cut
+        return encoded.ids, class_indices(labels, self.class_names)
+
+    def _encode_stream(self, stream: Stream) -> tuple[StreamedIds, Pair | None, Pair]:
+        """What is trained on, what is held out, and the sample; `num_cut` is its."""
+        max_length = self.preprocessor.max_length
+        if max_length is None:
+            raise InputError(
+                f"{stream.source}: texts of a stream are cut; expected a max_length "
+                "above 0"
+            )
+        known = self._encode(*stream.sample, count_cut=True)
+        held_out = self._encode(*stream.validation) if stream.validation[0] else None
+        data = StreamedIds(
+            stream.train,
+            self._encode,
+            count=stream.sizes["train"],
+            sample=known[0],
+            max_length=max_length,
+            window=WINDOW,
+        )
+        return data, held_out, known

@@ -72,9 +72,9 @@ class LabelledTexts:
         counts = Counter(self.labels[i] for rows in rows_of.values() for i in rows)
         if not counts:
             raise InputError(f"{self.source}: every training text is also in the test")
-        _check_classes(self.source, counts)
+        check_classes(self.source, counts)
         if self.test is not None:
-            _check_test_labels(self.source, set(counts), self.test.labels)
+            check_test_labels(self.source, set(counts), self.test.labels)
 
         labels_of = {t: {self.labels[i] for i in rows} for t, rows in rows_of.items()}
         # To stratify, a text with several labels counts for the rarest of them.
@@ -163,7 +163,8 @@ def _divide(
     return alone + kept, out
 
 
-def _check_classes(source: str, counts: Counter[str]) -> None:
+def check_classes(source: str, counts: Counter[str]) -> None:
+    """Refuse fewer than two classes, or one of a single text."""
     if len(counts) < 2:
         raise InputError(
             f"{source}: one class only ({next(iter(counts))}); "
@@ -178,7 +179,8 @@ def _check_classes(source: str, counts: Counter[str]) -> None:
         )
 
 
-def _check_test_labels(source: str, known: set[str], labels: list[str]) -> None:
+def check_test_labels(source: str, known: set[str], labels: list[str]) -> None:
+    """Refuse a label of a test part that is none of the classes `known`."""
     unknown = next((label for label in labels if label not in known), None)
     if unknown is not None:
         raise InputError(

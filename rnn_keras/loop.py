@@ -14,9 +14,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from rnn_keras import layers
 from rnn_keras.batches import Batches, of_any_length
 from rnn_keras.checkpoints import Checkpoints, Position
 from rnn_keras.memory import freed_memory_is_kept
+
+# To compile the step for one more length takes as long as it then saves in so many
+# steps of the recurrence (two cores; GRU in both directions, 64 units, batches of 32).
+_WORTH_A_LENGTH = 24_000
+_MOST_LENGTHS = 8
 
 
 def fit(
@@ -162,3 +168,40 @@ def _step_of(network: keras.Model, compiled: bool) -> _Step:
     ):
         step = network._rnn_keras_step = _Step(network, compiled)
     return step
+
+
+def lengths_to_compile(
+    network: keras.Model,
+    ids: np.ndarray,
+    epochs: int,
+    batch_size: int,
+    count: int | None = None,
+) -> int:
+    """For how many lengths compiling the training step pays; 0 for none.
+
+    Args:
+        network: to be trained.
+        ids: `(texts, timesteps)`, of all texts or of a sample.
+        epochs: passes over all texts.
+        batch_size: texts in a step.
+        count: of all texts, where `ids` are a sample.
+    """
+    if (
+        keras.backend.backend() != "tensorflow"
+        or network.run_eagerly
+        or tf.config.list_physical_devices("GPU")
+        or any(map(_is_slow_compiled, network._flatten_layers()))
+    ):
+        return 0
+    count = count or len(ids)
+    tokens = (ids != 0).sum() / len(ids) * count
+    steps = epochs * tokens / min(batch_size, count)
+    return min(_MOST_LENGTHS, int(steps / _WORTH_A_LENGTH))
+
+
+def _is_slow_compiled(layer: keras.layers.Layer) -> bool:
+    """Whether XLA makes this layer slower: recurrence and dropout of Keras's."""
+    if isinstance(layer, layers.SimpleRNN | layers.GRU | layers.LSTM):
+        return layer.recurrent_dropout > 0
+    ours = isinstance(layer, layers.Dropout)
+    return isinstance(layer, keras.layers.RNN | keras.layers.Dropout) and not ours

@@ -13,8 +13,8 @@ import numpy as np
 
 from rnn_keras import loop
 from rnn_keras.batches import Batches
+from rnn_keras.loop import lengths_to_compile
 from rnn_keras.models import Cell
-from rnn_keras.training import lengths_to_compile
 
 Match = Literal["units", "parameters", "seconds"]
 _MOST_UNITS = 4096

@@ -65,6 +65,7 @@ def plot_confusion(
     predicted: Sequence[str],
     class_names: Sequence[str],
     ax: Axes | None = None,
+    counts: Sequence[int] | None = None,
 ) -> Axes:
     """How many texts of each class were given to each class.
 
@@ -76,19 +77,17 @@ def plot_confusion(
         predicted: labels in the same order.
         class_names: order of rows and columns.
         ax: to draw on; a new figure by default.
+        counts: how many texts each pair of labels stands for; by default one.
     """
     names = list(class_names)
-    size = confusion_size(len(names))
-    ax = ax or plt.subplots(figsize=size, layout="constrained")[1]
-    counts = confusion_matrix(true, predicted, labels=names)
+    ax = ax or plt.subplots(figsize=confusion_size(len(names)), layout="constrained")[1]
+    counts = confusion_matrix(true, predicted, labels=names, sample_weight=counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     # Numbers that nobody could read are left out.
     for row, column in np.ndindex(*counts.shape) if len(names) <= 30 else ():
-        colour = "white" if shares[row, column] > 0.5 else "black"
-        ax.text(
-            column, row, f"{counts[row, column]:,}", ha="center", va="center", c=colour
-        )
+        c = "white" if shares[row, column] > 0.5 else "black"
+        ax.text(column, row, f"{counts[row, column]:,}", c=c, ha="center", va="center")
     ticks, fonts = range(len(names)), text_fonts()
     crowded = len(names) > 4 or len(names) * max(map(len, names)) > 16
     turned = {"rotation": 45, "ha": "right"} if crowded else {}

@@ -47,13 +47,17 @@ class Recipe:
         return replace(self, **{k: v for k, v in chosen.items() if v is not None})
 
 
-def recipe_for(texts: Sequence[str], unit: Unit | None = None) -> Recipe:
+def recipe_for(
+    texts: Sequence[str], unit: Unit | None = None, count: int | None = None
+) -> Recipe:
     """The settings for training on `texts`.
 
     Args:
         texts: the training texts, of which 2,000 to 4,000 are looked at.
         unit: what a token is, where that has been chosen.
+        count: of the training texts, where `texts` are a sample.
     """
+    count = count or len(texts)
     sample = list(texts[:: max(1, len(texts) // _SAMPLE)])
     tokens = TextVectorizer("word").tokenize(sample)
     lengths = np.array([len(words) for words in tokens] or [0])
@@ -66,11 +70,11 @@ def recipe_for(texts: Sequence[str], unit: Unit | None = None) -> Recipe:
     if unit == "character":
         lengths = np.array([len(text) for text in sample] or [0])
     max_length = int(np.clip(np.quantile(lengths, 0.99), 64, 400))
-    read = np.minimum(lengths, max_length).mean() * len(texts)
+    read = np.minimum(lengths, max_length).mean() * count
     words = unit == "word"
     return Recipe(
         unit=unit,
-        min_count=2 if words and len(texts) >= 1_000 else 1,
+        min_count=2 if words and count >= 1_000 else 1,
         max_length=max_length,
         max_ngram=2 if words and not short else 3,
         token_dropout=0.3 if words else 0.0,

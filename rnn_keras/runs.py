@@ -11,7 +11,7 @@ import csv
 import json
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 from inspect import signature
 from pathlib import Path
@@ -28,11 +28,12 @@ from rnn_keras.folders import run_folder
 from rnn_keras.labelled import Splits
 from rnn_keras.plots import confusion_size, plot_confusion, plot_curves
 from rnn_keras.recipe import Recipe, recipe_for
-from rnn_keras.scoring import LinearBaseline, score
+from rnn_keras.scoring import Answers, LinearBaseline, count_answers
+from rnn_keras.streaming import Stream, Texts
 
 
 def train(
-    splits: Splits,
+    splits: Splits | Stream,
     out: Path,
     *,
     source: str,
@@ -50,7 +51,8 @@ def train(
     """Train on `splits.train`, score on `splits.test`, write everything to `out`.
 
     The linear baseline is trained on the validation texts too, for which it has no
-    other use, and is scored on the same test texts.
+    other use, and is scored on the same test texts. Of a stream both linear models
+    learn from a sample of 200,000 texts.
 
     Args:
         splits: the three parts.
@@ -96,9 +98,9 @@ def train(
             return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
         checkpoints = Checkpoints(folder.checkpoints, checkpoint_every, report)
         trained = _fit(splits, settings, seed, checkpoints, report)
-        predicted = [p.label for p in trained.model.predict(splits.test.texts)]
+        answers = _answers(trained.model, trained.data)
         metrics = {
-            **_scores(trained.model, splits, predicted),
+            **_scores(trained.model, trained.data, answers),
             "seconds": round(trained.seconds, 2),
             "seed": seed,
             "source": source,
@@ -110,11 +112,31 @@ def train(
             _write_json(results / "metrics.json", metrics)
             _write_history(results / "history.csv", trained.history)
             names = trained.model.class_names
-            _draw(results, trained.history, splits.test.labels, predicted, names)
+            _draw(results, trained.history, answers, names)
     return metrics
 
 
+class _Data(NamedTuple):
+    """What a run is given, of texts in memory or of a stream."""
+
+    of_model: tuple[Any, ...]
+    validation: Texts | None
+    sample: Texts
+    test: Callable[[], Iterable[Texts]]
+    sizes: dict[str, int]
+
+    @classmethod
+    def of(cls, splits: Splits | Stream) -> "_Data":
+        if isinstance(splits, Stream):
+            held_out, sample = splits.validation, splits.sample
+            return cls((splits,), held_out, sample, splits.test, splits.sizes)
+        train, held_out, test = ((p.texts, p.labels) for p in splits[:3])
+        sizes = {name: len(getattr(splits, name)) for name in Splits._fields[:3]}
+        return cls(train, held_out, train, lambda: [test], sizes)
+
+
 class _Trained(NamedTuple):
+    data: _Data
     model: TextClassifier
     recipe: Recipe
     history: dict[str, list[float]]
@@ -122,30 +144,28 @@ class _Trained(NamedTuple):
 
 
 def _fit(
-    splits: Splits,
+    splits: Splits | Stream,
     settings: dict[str, Any],
     seed: int,
     checkpoints: Checkpoints,
     report: Callable[[str], None],
 ) -> _Trained:
-    train, validation = splits.train, splits.validation
-    parts = {"train": train, "validation": validation, "test": splits.test}
-    report(", ".join(f"{name} {len(part):,}" for name, part in parts.items()))
+    data = _Data.of(splits)
+    report(", ".join(f"{name} {size:,}" for name, size in data.sizes.items()))
     of_model = signature(TextClassifier.from_texts).parameters
     model = TextClassifier.from_texts(
-        train.texts,
-        train.labels,
+        *data.of_model,
         seed=seed,
         **{name: value for name, value in settings.items() if name in of_model},
     )
-    recipe = recipe_for(train.texts, model.preprocessor.unit).but(
+    unit, count = model.preprocessor.unit, data.sizes["train"]
+    recipe = recipe_for(data.sample[0], unit, count).but(
         **{f.name: settings.get(f.name) for f in fields(Recipe)}
     )
     started = time.perf_counter()
     history = model.fit(
-        train.texts,
-        train.labels,
-        validation_data=(validation.texts, validation.labels),
+        *data.of_model,
+        validation_data=data.validation,
         validation_split=0,
         linear=settings["linear"],
         epochs=recipe.epochs,
@@ -156,47 +176,50 @@ def _fit(
         checkpoints=checkpoints,
     ).history
     seconds = checkpoints.seconds + time.perf_counter() - started
-    report(_what_was_read(model, len(train)))
-    return _Trained(model, recipe, history, seconds)
+    report(_what_was_read(model, len(data.sample[0]), count))
+    return _Trained(data, model, recipe, history, seconds)
 
 
-def _scores(
-    model: TextClassifier, splits: Splits, predicted: list[str]
-) -> dict[str, Any]:
+def _answers(model: TextClassifier, data: _Data) -> Answers:
+    return count_answers(model.labels_of, data.test())
+
+
+def _scores(model: TextClassifier, data: _Data, answers: Answers) -> dict[str, Any]:
     """Of the classifier and of what stands beside it; and the sizes of all."""
     path, names = model.linear, model.class_names
     alone = TextClassifier(model.network, model.preprocessor, names)
+    baseline = count_answers(_baseline(model, data).predict, data.test())
     return {
-        "test": score(splits.test.labels, predicted, names),
-        "network": alone.evaluate(splits.test.texts, splits.test.labels),
-        "baseline": _baseline(model, splits),
+        "test": answers.score(names),
+        "network": _answers(alone, data).score(names),
+        "baseline": baseline.score(names),
         "parameters": model.network.count_params(),
         "ngrams": path.rows if path else 0,
         "scales": np.round(path.scales, 3).tolist() if path else [1.0, 0.0],
         "class_names": list(names),
-        "texts": {name: len(getattr(splits, name)) for name in Splits._fields[:3]},
+        "texts": data.sizes,
     }
 
 
-def _what_was_read(model: TextClassifier, n: int) -> str:
+def _what_was_read(model: TextClassifier, read: int, count: int) -> str:
     words = f"vocabulary of {model.preprocessor.vocabulary_size():,} tokens"
     limit = model.preprocessor.max_length
     if limit is None:
         return words
     if not model.num_cut:
         return f"{words}; no text was longer than {limit:,} tokens"
+    which = "training texts" if read == count else "training texts in a sample"
     return (
-        f"{words}; {model.num_cut:,} of {n:,} training texts were longer than "
+        f"{words}; {model.num_cut:,} of {read:,} {which} were longer than "
         f"{limit:,} tokens and were cut"
     )
 
 
-def _baseline(model: TextClassifier, splits: Splits) -> dict[str, Any]:
-    texts = splits.train.texts + splits.validation.texts
-    labels = splits.train.labels + splits.validation.labels
-    baseline = LinearBaseline(model.preprocessor).fit(texts, labels)
-    predicted = baseline.predict(splits.test.texts)
-    return score(splits.test.labels, predicted, model.class_names)
+def _baseline(model: TextClassifier, data: _Data) -> LinearBaseline:
+    texts, labels = (
+        known + held for known, held in zip(data.sample, data.validation, strict=True)
+    )
+    return LinearBaseline(model.preprocessor).fit(texts, labels)
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
@@ -217,15 +240,15 @@ def _write_history(path: Path, history: dict[str, list[float]]) -> None:
 def _draw(
     folder: Path,
     history: dict[str, list[float]],
-    true: list[str],
-    predicted: list[str],
+    answers: Answers,
     class_names: tuple[str, ...],
 ) -> None:
     # Figures of their own, not pyplot's: no window, whatever the backend.
     curves = Figure(figsize=(5, 3.5), layout="constrained")
     plot_curves(history, curves.subplots())
     confusion = Figure(confusion_size(len(class_names)), layout="constrained")
-    plot_confusion(true, predicted, class_names, confusion.subplots())
+    true, predicted, counts = answers
+    plot_confusion(true, predicted, class_names, confusion.subplots(), counts)
     with warnings.catch_warnings():
         # Where no font on the machine has a class name's characters.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")

@@ -1,7 +1,8 @@
 """Scores of predicted labels, and the linear baseline that stands beside them."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -11,8 +12,46 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from rnn_keras.vectorization import TextVectorizer
 
 
+class Answers(NamedTuple):
+    """Labels and predictions, each pair of them with its number.
+
+    Attributes:
+        true: labels.
+        predicted: labels.
+        counts: how many texts have the two.
+    """
+
+    true: list[str]
+    predicted: list[str]
+    counts: list[int]
+
+    def score(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """See `rnn_keras.scoring.score`."""
+        return score(self.true, self.predicted, class_names, self.counts)
+
+
+def count_answers(
+    predict: Callable[[list[str]], Sequence[str]],
+    chunks: Iterable[tuple[list[str], list[str]]],
+) -> Answers:
+    """What `predict` says of labelled texts, of which some are in memory at a time.
+
+    Args:
+        predict: from texts to a label each.
+        chunks: of texts and labels.
+    """
+    pairs: Counter[tuple[str, str]] = Counter()
+    for texts, labels in chunks:
+        pairs.update(zip(labels, predict(texts), strict=True))
+    true, predicted = zip(*pairs, strict=True) if pairs else ((), ())
+    return Answers(list(true), list(predicted), list(pairs.values()))
+
+
 def score(
-    true: Sequence[str], predicted: Sequence[str], class_names: Sequence[str]
+    true: Sequence[str],
+    predicted: Sequence[str],
+    class_names: Sequence[str],
+    counts: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Accuracy, F1 of each class and their mean.
 
@@ -21,6 +60,7 @@ def score(
         predicted: labels in the same order.
         class_names: the classes to score. A class that neither occurs nor is
             predicted has F1 0.
+        counts: how many texts each pair of labels stands for; by default one.
 
     Returns:
         `accuracy`, `macro_f1`, `f1` (by class name) and `n`, the number of texts.
@@ -30,12 +70,13 @@ def score(
     (0.667, 0.667)
     """
     names = list(class_names)
-    f1 = f1_score(true, predicted, labels=names, average=None, zero_division=0)
+    of = {"sample_weight": counts}
+    f1 = f1_score(true, predicted, labels=names, average=None, zero_division=0, **of)
     return {
-        "accuracy": float(accuracy_score(true, predicted)),
+        "accuracy": float(accuracy_score(true, predicted, **of)),
         "macro_f1": float(f1.mean()),
         "f1": {name: float(value) for name, value in zip(names, f1, strict=True)},
-        "n": len(true),
+        "n": len(true) if counts is None else sum(counts),
     }
 
 

@@ -5,24 +5,21 @@ to train for it to pay, the step is compiled by XLA, once for each of a few leng
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from sklearn.model_selection import train_test_split
 
-from rnn_keras import layers, loop
+from rnn_keras import loop
 from rnn_keras.batches import Batches
 from rnn_keras.checkpoints import Checkpoints
 from rnn_keras.errors import InputError
 from rnn_keras.labels import check_pairs
+from rnn_keras.loop import lengths_to_compile
 from rnn_keras.progress import progress_bar
-
-# To compile the step for one more length takes as long as it then saves in so many
-# steps of the recurrence (two cores; GRU in both directions, 64 units, batches of 32).
-_WORTH_A_LENGTH = 24_000
-_MOST_LENGTHS = 8
+from rnn_keras.windows import StreamedIds
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -92,7 +89,7 @@ class ProgressBar(keras.callbacks.Callback):
         self.progress = progress_bar()
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        total = self.params["epochs"] * self.params["steps"]
+        self.before, total = 0, self.params["epochs"] * self.params["steps"]
         self.task = self.progress.add_task("training", total=total)
         self.progress.start()
 
@@ -159,8 +156,8 @@ def make_callbacks(
 
 def train(
     network: keras.Model,
-    data: tuple[np.ndarray, np.ndarray],
-    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    data: Pair | StreamedIds,
+    validation: Pair | None = None,
     *,
     epochs: int,
     batch_size: int,
@@ -175,7 +172,8 @@ def train(
 
     Args:
         network: with optimizer, loss and metrics, as `compile` sets them.
-        data: token ids `(texts, timesteps)` and class indices `(texts,)`.
+        data: token ids `(texts, timesteps)` and class indices `(texts,)`, or what makes
+            them as it reads.
         validation: the same of other texts, or `None`.
         epochs: passes over the texts at most.
         batch_size: texts in a step.
@@ -192,9 +190,11 @@ def train(
     Raises:
         InputError: if there are no texts, or not as many labels as texts.
     """
-    if not len(data[0]):
+    in_memory = isinstance(data, tuple)
+    ids, count = (data[0], len(data[0])) if in_memory else (data.sample, data.count)
+    if not count:
         raise InputError("no texts to train on")
-    for pair in filter(None, (data, validation)):
+    for pair in filter(None, (data if in_memory else None, validation)):
         check_pairs(*pair)
     # With `mixed_float16` Keras wraps the optimizer in one that scales the loss.
     optimizer = getattr(network.optimizer, "inner_optimizer", network.optimizer)
@@ -203,9 +203,10 @@ def train(
     # An optimizer may bring a schedule of its own, which cannot be set.
     first_rate = optimizer.get_config()["learning_rate"]
     own_schedule = not isinstance(first_rate, float)
-    num_lengths = lengths_to_compile(network, data[0], epochs, batch_size)
+    num_lengths = lengths_to_compile(network, ids, epochs, batch_size, count)
     lengths = {"num_lengths": num_lengths, "multiple": 4} if num_lengths else {}
-    batches = Batches(*data, batch_size=batch_size, seed=seed, **lengths)
+    make = partial(Batches, *data) if in_memory else data.batches
+    batches = make(batch_size=batch_size, seed=seed, **lengths)
     held_out = None
     if validation is not None and len(validation[0]):
         held_out = Batches(*validation, batch_size=batch_size)
@@ -259,26 +260,3 @@ def restart(network: keras.Model, seed: int) -> None:
         for variable, new in zip(optimizer.variables, other.variables, strict=True):
             if variable is not rate:
                 variable.assign(new)
-
-
-def lengths_to_compile(
-    network: keras.Model, ids: np.ndarray, epochs: int, batch_size: int
-) -> int:
-    """For how many lengths compiling the training step pays; 0 for none."""
-    if (
-        keras.backend.backend() != "tensorflow"
-        or network.run_eagerly
-        or tf.config.list_physical_devices("GPU")
-        or any(map(_is_slow_compiled, network._flatten_layers()))
-    ):
-        return 0
-    steps = epochs * (ids != 0).sum() / min(batch_size, len(ids))
-    return min(_MOST_LENGTHS, int(steps / _WORTH_A_LENGTH))
-
-
-def _is_slow_compiled(layer: keras.layers.Layer) -> bool:
-    """Whether XLA makes this layer slower: recurrence and dropout of Keras's."""
-    if isinstance(layer, layers.SimpleRNN | layers.GRU | layers.LSTM):
-        return layer.recurrent_dropout > 0
-    ours = isinstance(layer, layers.Dropout)
-    return isinstance(layer, keras.layers.RNN | keras.layers.Dropout) and not ours

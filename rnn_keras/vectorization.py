@@ -15,7 +15,8 @@ other than the three above (Thai, Lao, Khmer, Burmese) are best read with
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Literal, NamedTuple, get_args
 
 import keras
@@ -35,6 +36,7 @@ _ALONE = r"([\p{P}\p{S}\p{Han}\p{Hiragana}\p{Katakana}ー])"
 # `tf.strings.split` knows ASCII white space only; U+3000 and U+00A0 occur in text.
 _SPACE = r"[\s\p{Z}\p{Cc}]+"
 _CHUNK = 1024
+_MOST_COUNTED = 1_000_000
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
@@ -162,17 +164,24 @@ class TextVectorizer(keras.layers.TextVectorization):
         self.min_count = min_count
         self.max_length = max_length
 
-    def adapt(self, texts: Sequence[str]) -> None:
+    def adapt(self, texts: Iterable[str]) -> None:
         """Take the vocabulary from `texts`, most frequent token first.
 
-        Tokens of equal frequency stand in the order of their code points.
+        Tokens of equal frequency stand in the order of their code points. Beyond a
+        million different tokens the rarest are forgotten now and then (G. S. Manku,
+        R. Motwani, "Approximate frequency counts over data streams", VLDB 2002), so
+        that memory is bounded, whatever `texts` gives out.
 
         Raises:
             InputError: if no token occurs `min_count` times.
         """
         counts: Counter[bytes] = Counter()
+        forgotten = 0
         for strings in _chunks(texts):
             counts.update(self._tokens(strings).flat_values.numpy().tolist())
+            while len(counts) > _MOST_COUNTED:
+                forgotten += 1
+                counts = Counter({t: n for t, n in counts.items() if n > forgotten})
         frequent = sorted(
             (token for token, count in counts.items() if count >= self.min_count),
             key=lambda token: (-counts[token], token),
@@ -272,14 +281,15 @@ def concatenate_ids(parts: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(padded)
 
 
-def _chunks(texts: Sequence[str]) -> Iterator[tf.Tensor]:
+def _chunks(texts: Iterable[str]) -> Iterator[tf.Tensor]:
     """`texts` as UTF-8, some at a time; a lone surrogate, not encodable, gives "?"."""
     if isinstance(texts, str):
         raise InputError("one string, where a list of strings is expected")
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            kind = type(text).__name__
-            raise InputError(f"text {i} is no string but {kind}: {text!r:.40}")
-    utf8 = [text.encode("utf-8", errors="replace") for text in texts]
-    for start in range(0, len(utf8), _CHUNK):
-        yield tf.constant(utf8[start : start + _CHUNK], dtype=tf.string)
+    numbered = enumerate(texts)
+    while chunk := list(islice(numbered, _CHUNK)):
+        for i, text in chunk:
+            if not isinstance(text, str):
+                kind = type(text).__name__
+                raise InputError(f"text {i} is no string but {kind}: {text!r:.40}")
+        utf8 = [text.encode("utf-8", errors="replace") for _, text in chunk]
+        yield tf.constant(utf8, dtype=tf.string)
