@@ -4,7 +4,6 @@ TensorFlow takes seconds to import, so what needs it is imported inside the
 commands, and `--help` answers at once.
 """
 
-import json
 import sys
 from itertools import islice
 from pathlib import Path
@@ -16,6 +15,7 @@ from rnn_keras.cli_compare import compare
 from rnn_keras.cli_train import train
 from rnn_keras.console import columns, load, one_line_errors
 from rnn_keras.errors import InputError
+from rnn_keras.opening import kind_of_path
 from rnn_keras.options import (
     AsJson,
     Encoding,
@@ -25,6 +25,8 @@ from rnn_keras.options import (
     Source,
     TextColumn,
 )
+from rnn_keras.printable import as_json as as_json_line
+from rnn_keras.printable import printable
 
 if TYPE_CHECKING:
     from rnn_keras.classifier import TextClassifier
@@ -62,7 +64,7 @@ def evaluate(
         corpus = corpus.test or corpus
         scores = _load_classifier(run).evaluate(corpus.texts, corpus.labels)
     if as_json:
-        print(json.dumps(scores, ensure_ascii=False))
+        print(as_json_line(scores))
     else:
         from rnn_keras.tables import print_scores
 
@@ -84,8 +86,9 @@ def predict(
 ) -> None:
     """Classify texts.
 
-    Prints class name, probability and text, tab-separated, a line a text. With
-    --json, one object a line: text, label, probability, probabilities.
+    Prints class name, probability and text, tab-separated, a line a text; line breaks
+    and tabs become spaces, and what would command a terminal is escaped. With --json,
+    one object a line: text, label, probability, probabilities.
     """
     # An argument that is not UTF-8 holds lone surrogates, which cannot be printed.
     sys.stdout.reconfigure(errors="replace")
@@ -98,10 +101,10 @@ def predict(
         while chunk := list(islice(lines, 1024)):
             for prediction in classifier.predict(chunk):
                 if as_json:
-                    print(json.dumps(prediction._asdict(), ensure_ascii=False))
+                    print(as_json_line(prediction._asdict()))
                 else:
-                    text = " ".join(prediction.text.splitlines()).replace("\t", " ")
-                    print(f"{prediction.label}\t{prediction.probability:.3f}\t{text}")
+                    label, text = map(printable, (prediction.label, prediction.text))
+                    print(f"{label}\t{prediction.probability:.3f}\t{text}")
 
 
 @app.command()
@@ -130,7 +133,7 @@ def explain(
 
             save_explanation(explanation, figure)
     if as_json:
-        print(json.dumps(explanation.to_dict(), ensure_ascii=False))
+        print(as_json_line(explanation.to_dict()))
     else:
         from rnn_keras.tables import print_explanation
 
@@ -148,9 +151,9 @@ def datasets() -> None:
 
 
 def _load_classifier(run: Path) -> "TextClassifier":
-    path = run / "model.keras" if run.is_dir() else run
+    path = run / "model.keras" if kind_of_path(run) == "folder" else run
     # `load` would find that too, but only after the seconds of TensorFlow's import.
-    if not path.is_file():
+    if kind_of_path(path) != "file":
         raise InputError(f"{path}: no such file; expected what rnn-keras train wrote")
     from rnn_keras import TextClassifier
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from rnn_keras.errors import InputError
+from rnn_keras.printable import printable
 
 if TYPE_CHECKING:
     from rnn_keras.labelled import LabelledTexts
@@ -19,6 +20,7 @@ def one_line_errors() -> Iterator[None]:
     """Turn an InputError into its line on standard error and exit status 2.
 
     What a signal ended exits, as in a shell, with 128 and its number: 130 for Ctrl-C.
+    A path that is not of the terminal's encoding is shown with marks in its place.
     """
     try:
         yield
@@ -55,4 +57,4 @@ def load(source: str, table: dict[str, Any]) -> "LabelledTexts":
 def say(*lines: str) -> None:
     """Print lines on standard error."""
     for line in lines:
-        print(line, file=sys.stderr)
+        print(printable(line), file=sys.stderr)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rnn_keras.downloads import Corpus
+from rnn_keras.opening import open_bytes
 from rnn_keras.readers import Cells, read_pairs, read_table
 
 if TYPE_CHECKING:
@@ -55,7 +56,21 @@ class Recordings(NamedTuple):
 
 def _wave_files(path: Path) -> Iterator[tuple[re.Match, bytes]]:
     wanted = re.compile(r"(?:[^/]+/)?recordings/((\d)_([a-z]+)_(\d+)\.wav)")
-    with tarfile.open(path, "r|gz") as archive:
+    return _members(path, wanted)
+
+
+def _members(
+    path: Path, wanted: re.Pattern[str]
+) -> Iterator[tuple[re.Match[str], bytes]]:
+    """The files of a tar archive whose names match, one after the other.
+
+    Read straight from the archive: nothing is unpacked, so nothing can land outside
+    its folder.
+    """
+    with (
+        open_bytes(path, ".gz") as unpacked,
+        tarfile.open(fileobj=unpacked, mode="r|") as archive,
+    ):
         for member in archive:
             match = wanted.fullmatch(member.name)
             if match and member.isfile():
@@ -121,16 +136,10 @@ def _read_sms_spam(path: Path) -> Parts:
 def _read_imdb(path: Path) -> Parts:
     parts: Parts = {"train": ([], []), "test": ([], [])}
     wanted = re.compile(r"aclImdb/(train|test)/(pos|neg)/\d+_\d+\.txt")
-    # Read straight from the archive: nothing is unpacked, so nothing can land
-    # outside its folder.
-    with tarfile.open(path, "r|gz") as archive:
-        for member in archive:
-            match = wanted.fullmatch(member.name)
-            if match and member.isfile():
-                text = archive.extractfile(member).read().decode("utf-8")
-                texts, labels = parts[match[1]]
-                texts.append(text.replace("<br />", " "))
-                labels.append(match[2])
+    for match, content in _members(path, wanted):
+        texts, labels = parts[match[1]]
+        texts.append(content.decode("utf-8").replace("<br />", " "))
+        labels.append(match[2])
     return parts
 
 

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from rnn_keras.corpora import CORPORA, Recordings
 from rnn_keras.errors import InputError
+from rnn_keras.formats import Column, not_text
 from rnn_keras.labelled import LabelledTexts, count_of, shorten
-from rnn_keras.readers import (
-    Cells,
-    Column,
+from rnn_keras.opening import (
+    UNREADABLE,
     codec,
-    read_folder,
-    read_pairs,
-    read_table,
+    kind_of_path,
+    open_file,
+    reason_of,
 )
+from rnn_keras.readers import Cells, read_folder, read_pairs, read_table
 from rnn_keras.series import read_series
 
 if TYPE_CHECKING:
@@ -62,15 +63,12 @@ def load_dataset(
             return train
         return replace(train, test=_clean(f"{source} (test)", *parts["test"]))
     path = Path(source)
-    try:
-        is_folder, exists = path.is_dir(), path.exists()
-    except OSError:  # longer than a path can be
-        is_folder = exists = False
-    if is_folder:
+    what = kind_of_path(path) if str(source) else None
+    if what == "folder":
         return _clean(str(source), *read_folder(path, encoding))
-    if not exists:
+    if what is None:
         raise InputError(
-            f"{shorten(str(source), 200)}: neither a file, a folder nor a data set; "
+            f"{_shown(source)}: neither a file, a folder nor a data set; "
             f"the data sets are: {_named('load_dataset')}"
         )
     cells = read_table(
@@ -95,7 +93,7 @@ def load_text(source: str | Path, *, encoding: str = "utf-8") -> str:
     """
     if str(source) in CORPORA:
         return _read_corpus(str(source), "load_text")
-    return _read_file(Path(source), encoding, "load_text")
+    return _read_file(source, encoding, "load_text")
 
 
 def load_pairs(source: str | Path, *, encoding: str = "utf-8") -> list[tuple[str, str]]:
@@ -110,8 +108,8 @@ def load_pairs(source: str | Path, *, encoding: str = "utf-8") -> list[tuple[str
     """
     if str(source) in CORPORA:
         return _read_corpus(str(source), "load_pairs")
-    text = _read_file(Path(source), encoding, "load_pairs")
-    return read_pairs(text, shorten(str(source), 200))
+    text = _read_file(source, encoding, "load_pairs")
+    return read_pairs(text, _shown(source))
 
 
 def load_recordings(name: str) -> Recordings:
@@ -124,7 +122,7 @@ def load_recordings(name: str) -> Recordings:
     """
     if name not in CORPORA:
         raise InputError(
-            f"{shorten(str(name), 200)}: no recordings known by name; "
+            f"{_shown(name)}: no recordings known by name; "
             f"those are: {_named('load_recordings')}"
         )
     return _read_corpus(name, "load_recordings")
@@ -148,26 +146,35 @@ def load_series(source: str | Path) -> "pd.DataFrame":
     """
     if str(source) in CORPORA:
         return _read_corpus(str(source), "load_series")
-    name = shorten(str(source), 200)
-    try:
-        return read_series(source, name)
-    except FileNotFoundError as error:
+    if not str(source) or kind_of_path(Path(source)) is None:
         raise InputError(
-            f"{name}: neither a file nor series known by name; "
+            f"{_shown(source)}: neither a file nor series known by name; "
             f"those are: {_named('load_series')}"
-        ) from error
+        )
+    return read_series(Path(source), _shown(source))
 
 
-def _read_file(path: Path, encoding: str, loader: str) -> str:
-    name = shorten(str(path), 200)
-    try:
-        return path.read_bytes().decode(codec(encoding))
-    except FileNotFoundError as error:
+def _read_file(source: str | Path, encoding: str, loader: str) -> str:
+    name = _shown(source)
+    path = Path(source)
+    if not str(source) or kind_of_path(path) is None:
         raise InputError(
             f"{name}: neither a file nor known by name; those are: {_named(loader)}"
-        ) from error
-    except (OSError, ValueError, LookupError) as error:
-        raise InputError(f"{name}: cannot be read ({error})") from error
+        )
+    try:
+        with open_file(path) as raw:
+            return raw.read().decode(codec(encoding))
+    except InputError:
+        raise
+    except UnicodeError as error:
+        raise not_text(path, encoding, error) from error
+    except UNREADABLE as error:
+        raise InputError(f"{name}: cannot be read ({reason_of(error)})") from error
+
+
+def _shown(source: str | Path) -> str:
+    """For a message: a name may be none, or longer than a path can be."""
+    return shorten(str(source), 200) or "''"
 
 
 def _read_corpus(name: str, loader: str) -> Any:

@@ -17,8 +17,9 @@ import pooch
 from rich.progress import DownloadColumn
 
 from rnn_keras.errors import InputError
+from rnn_keras.labelled import shorten
+from rnn_keras.opening import UNREADABLE, reason_of
 from rnn_keras.progress import progress_bar
-from rnn_keras.readers import UNREADABLE
 
 CACHE_VARIABLE = "RNN_KERAS_CACHE"
 
@@ -68,7 +69,7 @@ class Corpus:
         except InputError:
             raise
         except UNREADABLE as error:
-            raise InputError(f"{path}: cannot be read ({error})") from error
+            raise InputError(f"{path}: cannot be read ({reason_of(error)})") from error
 
     def path(self) -> Path:
         """Of its file, downloaded first if it is neither bundled nor cached."""
@@ -107,7 +108,7 @@ class Corpus:
                 os.replace(aside, path)
                 Path(fetched).unlink()
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = shorten(" ".join(str(error).split()), 80)
             raise InputError(
                 f"{self.name}: could not be downloaded from {self.url} ({reason}); "
                 f"a file put at {path} is used instead"

@@ -1,6 +1,6 @@
 """From a file to a model, and from token ids to probabilities."""
 
-import zipfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,29 +9,52 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from rnn_keras.archives import check_keras_file
 from rnn_keras.errors import InputError
+from rnn_keras.opening import kind_of_path
 
 
 def load_model(path: str | Path, kind: type[keras.Model]) -> keras.Model:
     """The model of class `kind` in the file `path`. Nothing there is run as code.
 
+    The file is looked through first (`rnn_keras.archives`): that does not rest on
+    Keras's safe mode, which `keras.config.enable_unsafe_deserialization` turns off for
+    the whole process, whatever `safe_mode` says here.
+
     Raises:
         InputError: if there is no such file, or it holds something else.
     """
     path = Path(path)
-    if not path.is_file():
+    if kind_of_path(path) != "file":
         raise InputError(f"{path}: no such file; expected a saved classifier")
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{path}: not a .keras file, or a damaged one")
+    # By its name Keras takes a file for one of another, older format.
+    if path.suffix != ".keras":
+        raise InputError(f"{path}: expected a file whose name ends with .keras")
+    check_keras_file(path, keras.saving.get_custom_objects())
     try:
-        model = keras.saving.load_model(path, safe_mode=True)
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            model = keras.saving.load_model(path, safe_mode=True)
+            _check_answer(model)
     except Exception as error:
         reason = str(error).strip().split("\n")[0][:200]
         raise InputError(f"{path}: cannot be loaded ({reason})") from error
     if not isinstance(model, kind):
         found = type(model).__name__
         raise InputError(f"{path}: holds a Keras {found}, not a {kind.__name__}")
+    for warning in heard:
+        warnings.warn_explicit(
+            warning.message, warning.category, warning.filename, warning.lineno
+        )
     return model
+
+
+def _check_answer(model: keras.Model) -> None:
+    """One token, to see that a network that someone made up gives logits at all."""
+    answer = model(np.ones((1, 1), np.int32), training=False)
+    expected = (1, len(getattr(model, "class_names", ())))
+    if isinstance(model, keras.Model) and expected[1] and answer.shape != expected:
+        raise ValueError(f"its network answers with {answer.shape}, not {expected}")
 
 
 class Prediction(NamedTuple):

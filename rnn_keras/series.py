@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from rnn_keras.errors import InputError
-from rnn_keras.readers import UNREADABLE
+from rnn_keras.opening import UNREADABLE, open_lines
 
 _ISO = {"format": "ISO8601"}
 # Begin and end of years, quarters and months, which are of no equal length.
@@ -13,20 +13,19 @@ _CALENDAR = ("YS", "YE", "QS", "QE", "MS", "ME")
 _MOST_STEPS = 100  # for each row of the file
 
 
-def read_series(source: str | Path, name: str) -> pd.DataFrame:
+def read_series(path: Path, name: str) -> pd.DataFrame:
     """A table of numbers by rising times: see `rnn_keras.datasets.load_series`.
 
     Args:
-        source: a `.csv` file.
+        path: of a `.csv` file, also compressed.
         name: what errors call it.
 
     Raises:
-        FileNotFoundError: if there is no such file.
         InputError: if it is no such table, or its times are at no equal distances.
     """
     try:
-        table = _read(source)
-    except FileNotFoundError:
+        table = _read(path)
+    except InputError:
         raise
     except (*UNREADABLE, TypeError) as error:
         # What pandas says first: advice on its arguments follows.
@@ -53,8 +52,9 @@ def read_series(source: str | Path, name: str) -> pd.DataFrame:
     return table.reindex(steps)
 
 
-def _read(source: str | Path) -> pd.DataFrame:
-    table = pd.read_csv(source)
+def _read(path: Path) -> pd.DataFrame:
+    with open_lines(path) as lines:
+        table = pd.read_csv(lines)
     # Where every row has a field more than the header, pandas takes the first field
     # for row names.
     if not isinstance(table.index, pd.RangeIndex):

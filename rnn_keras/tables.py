@@ -5,16 +5,22 @@ from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as escape_markup
 from rich.table import Table
 from rich.text import Text
 
 from rnn_keras.corpora import CORPORA
+from rnn_keras.printable import printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from rnn_keras.explanation import Explanation
+
+
+def escape(text: str) -> str:
+    """A stranger's words as a cell: no markup to rich, no command to a terminal."""
+    return escape_markup(printable(text))
 
 
 def print_scores(columns: dict[str, dict[str, Any]]) -> None:
@@ -98,7 +104,7 @@ def print_explanation(explanation: "Explanation") -> None:
     """
     label, against = explanation.label, explanation.against
     print(
-        f"{label} before {against}: {explanation.difference:+.2f} nats, "
+        f"{printable(label)} before {printable(against)}: {explanation.difference:+.2f} nats, "
         f"of which {explanation.rest:+.2f} without a token"
     )
     values = explanation.contributions
@@ -109,7 +115,7 @@ def print_explanation(explanation: "Explanation") -> None:
         colour = (0, 114, 178) if value > 0 else (213, 94, 0)
         shares = (255 - (255 - c) * abs(value) / largest for c in colour)
         red, green, blue = map(round, shares)
-        text.append(token, f"black on rgb({red},{green},{blue})").append(" ")
+        text.append(printable(token), f"black on rgb({red},{green},{blue})").append(" ")
     console = Console()
     if console.is_terminal:
         console.print(text)

@@ -3,6 +3,7 @@ import gzip
 import io
 import json
 import lzma
+import sys
 import zipfile
 
 import pandas as pd
@@ -165,19 +166,19 @@ BAD = {
         "t.csv",
         b"text,label\na,b\nc,d,e\n",
         {},
-        r"t.csv: cannot be read \(Expected 2 fields in line 3, saw 3\)",
+        r"t.csv: line 3 has 3 fields, the first row 2; is a text with the sep",
     ),
     "unquoted commas everywhere": (
         "t.csv",
         b"label,text\na,well, no\nb,well, yes\n",
         {},
-        r"t.csv: rows have more fields than the first one",
+        r"t.csv: line 2 has 3 fields, the first row 2",
     ),
     "open quote": (
         "t.csv",
         b'text,label\n"a,b\nc,d\n',
         {},
-        r"t.csv: cannot be read \(EOF inside string starting at row 1\)",
+        r"t.csv: a quotation mark in the row that begins in line 2 is never closed",
     ),
     "broken line": (
         "t.jsonl",
@@ -196,7 +197,12 @@ BAD = {
     "not xz": ("t.csv.xz", b"text,label\n", {}, r"t.csv.xz: cannot be read"),
     "nested": ("t.jsonl", b"[" * 100_000, {}, r"t.jsonl: line 1 is not JSON"),
     "not zip": ("t.csv.zip", b"PK", {}, r"t.csv.zip: cannot be read"),
-    "encrypted": ("t.csv.zip", encrypted(), {}, r"t.csv.zip: cannot be read .*passw"),
+    "encrypted": (
+        "t.csv.zip",
+        encrypted(),
+        {},
+        r"t.csv.zip: is encrypted with a",
+    ),
     "not parquet": ("t.parquet", b"text", {}, r"t.parquet: cannot be read"),
 }
 
@@ -215,7 +221,7 @@ def test_a_fault_inside_a_zip_names_the_zip(tmp_path):
     path = tmp_path / "t.csv.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("inside.csv", "label,text\na,well, no\nb,well, yes\n")
-    with pytest.raises(InputError, match=r"t.csv.zip: rows have more fields"):
+    with pytest.raises(InputError, match=r"t.csv.zip: line 2 has 3 fields"):
         read_table(path)
 
 
@@ -237,15 +243,12 @@ def test_bad_folders(tmp_path):
     with pytest.raises(InputError, match=r"1.txt: cannot be read .*utf-9"):
         read_folder(tmp_path, encoding="utf-9")
     (tmp_path / "pos" / "0.txt").mkdir()
-    with pytest.raises(InputError, match=r"0.txt: cannot be read"):
+    with pytest.raises(InputError, match=r"0.txt: a folder, where a file is expected"):
         read_folder(tmp_path)
 
 
 def test_parquet_without_its_package_says_what_to_install(tmp_path, monkeypatch):
-    def absent(path):
-        raise ImportError("no engine")
-
-    monkeypatch.setattr(pd, "read_parquet", absent)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     path = write(tmp_path / "t.parquet", b"x")
     with pytest.raises(InputError, match="pip install pyarrow"):
         read_table(path)

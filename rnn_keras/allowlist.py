@@ -1,0 +1,221 @@
+"""What a saved classifier's configuration may name: layers, and nothing that acts.
+
+Keras builds whatever class `config.json` names, with the arguments that stand there.
+Some of them run code (`Lambda`), read a file (`StringLookup` with the path of a
+vocabulary: CVE-2025-12058) or load another model (`TFSMLayer`). Keras refuses these in
+its safe mode; but `keras.config.enable_unsafe_deserialization` anywhere in the process
+goes before the argument `safe_mode=True`. So what may be named is listed here, and
+anything else is refused, also what a later Keras adds.
+
+What the process itself has registered (`keras.saving.register_keras_serializable`) may
+be named, too: whoever registers a class says that files may build it.
+
+Left out: how much a network that is allowed computes, once it is asked.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+_PACKAGE = "rnn_keras>"
+_MODELS = {"Functional", "Model", "Sequential"}
+# fmt: off
+_LAYERS = {
+    "Activation", "ActivityRegularization", "AdaptiveAveragePooling1D",
+    "AdaptiveMaxPooling1D", "Add", "AdditiveAttention", "AlphaDropout", "Attention",
+    "Average", "AveragePooling1D", "AvgPool1D", "BatchNormalization", "Bidirectional",
+    "CategoryEncoding", "Concatenate", "Conv1D", "Conv1DTranspose", "Convolution1D",
+    "Convolution1DTranspose", "Cropping1D", "Dense", "DepthwiseConv1D", "Dot",
+    "Dropout", "ELU", "EinsumDense", "Embedding", "Flatten", "GRU", "GRUCell",
+    "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAvgPool1D",
+    "GlobalMaxPool1D", "GlobalMaxPooling1D", "GroupNormalization",
+    "GroupQueryAttention", "Identity", "InputLayer", "LSTM", "LSTMCell",
+    "LayerNormalization", "LeakyReLU", "Masking", "MaxPool1D", "MaxPooling1D",
+    "Maximum", "Minimum", "MultiHeadAttention", "Multiply", "Normalization", "PReLU",
+    "Permute", "RMSNormalization", "RNN", "ReLU", "RepeatVector", "Rescaling",
+    "Reshape", "ReversibleEmbedding", "SeparableConv1D", "SeparableConvolution1D",
+    "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D",
+    "SpectralNormalization", "StackedRNNCells", "Subtract", "TimeDistributed",
+    "UnitNormalization", "UpSampling1D", "ZeroPadding1D",
+}
+# fmt: on
+# Operations whose arguments are tensors and numbers; those of `core` that are left out
+# take functions, as does `linalg.JVP`.
+# fmt: off
+_CORE = {
+    "Cast", "ConvertToTensor", "SaturateCast", "Scatter", "ScatterUpdate", "Slice",
+    "SliceUpdate", "StopGradient", "Unstack",
+}
+# fmt: on
+_ANY = re.compile(r"[A-Z][A-Za-z0-9]*")
+# In these, every class computes with numbers only.
+_WHOLE = {
+    "keras.constraints",
+    "keras.dtype_policies",
+    "keras.initializers",
+    "keras.losses",
+    "keras.metrics",
+    "keras.optimizers",
+    "keras.optimizers.schedules",
+    "keras.regularizers",
+    "keras.src.ops.math",
+    "keras.src.ops.nn",
+    "keras.src.ops.numpy",
+}
+_CLASSES = {
+    "keras": _MODELS | {"DTypePolicy", "FloatDTypePolicy"},
+    "keras.layers": _LAYERS,
+    "keras.models": _MODELS,
+    "keras.random": {"SeedGenerator"},
+    "keras.src.models.functional": {"Functional"},
+    "keras.src.models.sequential": {"Sequential"},
+    "keras.src.ops.core": _CORE,
+}
+# Where functions of Keras come from: "builtins" is what Keras writes for its own.
+_FUNCTION_MODULES = {
+    "builtins",
+    "keras.activations",
+    "keras.losses",
+    "keras.metrics",
+}
+_FUNCTION = re.compile(r"(?!(?:get|serialize|deserialize)$)[a-z0-9_]+")
+_VALUES = {
+    "__bytes__",
+    "__ellipsis__",
+    "__keras_tensor__",
+    "__numpy__",
+    "__slice__",
+    "__tensor__",
+}
+_DTYPES = re.compile(r"(u?int|float)\d{1,2}|bfloat16|bool")
+_PARTS = {"preprocessor": "TextVectorizer", "linear": "LinearPath"}
+# Of these sizes a layer has at least as many weights.
+_WIDTHS = ("units", "output_dim", "filters", "num_classes", "rows", "key_dim")
+# Of these, computing takes as much memory.
+_SIZES = ("n", "size", "padding", "num_heads", "target_shape", "num_tokens")
+_WIDEST = 2**13
+DEEPEST = 100
+
+
+def check_config(config: Any, registered: Collection[str], weights: int) -> None:
+    """Refuse a configuration that names what it may not.
+
+    Args:
+        config: what `config.json` holds.
+        registered: names under which the process has registered classes and functions.
+        weights: how many numbers the file holds: a network has no wider layers.
+
+    Raises:
+        ValueError: with what is wrong, as the end of a sentence about `config.json`.
+    """
+    if not isinstance(config, dict) or "class_name" not in config:
+        raise ValueError("describes no model")
+    for node in _nodes(config, 0):
+        if "class_name" in node:
+            _check_named(node, registered)
+        _check_values(node, weights)
+    if _name_of(config) == _PACKAGE + "TextClassifier":
+        _check_parts(config.get("config"), registered)
+
+
+def _nodes(value: Any, depth: int) -> Iterator[dict[str, Any]]:
+    """Every object in it, the outer before the inner."""
+    if depth > DEEPEST:
+        raise ValueError(f"is nested more than {DEEPEST} deep")
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            if isinstance(part, dict | list):
+                yield from _nodes(part, depth + 1)
+
+
+def _name_of(node: dict[str, Any]) -> Any:
+    """What Keras looks up first: the name that the class is registered under."""
+    return node.get("registered_name", node.get("class_name"))
+
+
+def _check_named(node: dict[str, Any], registered: Collection[str]) -> None:
+    name, module = node["class_name"], node.get("module")
+    if name == "function":
+        name = node.get("config")
+        known = isinstance(name, str) and (
+            name in registered
+            or (module in _FUNCTION_MODULES and _FUNCTION.fullmatch(name))
+        )
+    elif not isinstance(name, str):
+        known = False
+    elif name in _VALUES:
+        known = _is_value(node)
+    else:
+        alias = _name_of(node)
+        known = (isinstance(alias, str) and alias in registered) or (
+            alias in (None, name) and _is_of_keras(module, name)
+        )
+    if not known:
+        shown = f"{module}.{name}" if isinstance(module, str) else str(name)
+        raise ValueError(f"names {shown[:80]!r}, which a classifier's file may not")
+
+
+def _is_of_keras(module: Any, name: str) -> bool:
+    if not isinstance(module, str):
+        return False
+    if module in _WHOLE:
+        return _ANY.fullmatch(name) is not None
+    return name in _CLASSES.get(module, ())
+
+
+def _is_value(node: dict[str, Any]) -> bool:
+    """Whether it is numbers, not objects or strings."""
+    content = node.get("config")
+    if node["class_name"] not in ("__numpy__", "__tensor__"):
+        return isinstance(content, dict)
+    dtype = content.get("dtype") if isinstance(content, dict) else None
+    return isinstance(dtype, str) and _DTYPES.fullmatch(dtype) is not None
+
+
+def _check_values(node: dict[str, Any], weights: int) -> None:
+    """No vocabulary that is a path, and no layer that the file has no weights for."""
+    if not isinstance(node.get("vocabulary"), list | None):
+        raise ValueError("has a vocabulary that is no list of tokens")
+    # Each of two neighbours may be as wide: the weights between them are the square.
+    widest = max(_WIDEST, round(16 * weights**0.5))
+    for key in (*_WIDTHS, *_SIZES):
+        value = node.get(key)
+        limit = weights if key in ("rows", "num_classes") else widest
+        sizes = value if isinstance(value, list) else [value]
+        if any(isinstance(size, int) and size > limit for size in sizes):
+            raise ValueError(
+                f"has a layer of {key}={str(value)[:40]}, and weights for none so large"
+            )
+    rows, columns = node.get("input_dim"), node.get("output_dim")
+    if (
+        isinstance(rows, int)
+        and isinstance(columns, int)
+        and rows * columns > max(weights, _WIDEST)
+    ):
+        raise ValueError(f"has an embedding of {rows} x {columns}, and no such weights")
+
+
+def _check_parts(parts: Any, registered: Collection[str]) -> None:
+    """The parts of a classifier are what they are called."""
+    if not isinstance(parts, dict):
+        raise ValueError("describes no classifier")
+    names = parts.get("class_names")
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise ValueError("has no list of class names")
+    for part, kind in _PARTS.items():
+        node = parts.get(part)
+        if node is None and part == "linear":  # nor have files of before
+            continue
+        name = _name_of(node) if isinstance(node, dict) else None
+        own = name in registered and not str(name).startswith(_PACKAGE)
+        if name != _PACKAGE + kind and not own:
+            raise ValueError(f"has as {part} no {kind}")
+    network = parts.get("network")
+    vocabulary = (parts["preprocessor"].get("config") or {}).get("vocabulary")
+    if not isinstance(network, dict) or "class_name" not in network:
+        raise ValueError("has no network")
+    if vocabulary and not all(isinstance(token, str) for token in vocabulary):
+        raise ValueError("has a vocabulary that is no list of tokens")

@@ -1,0 +1,220 @@
+"""The kinds of tables, each from a stream to names and columns, or to rows.
+
+Separated values by pandas, whose reader takes what people's programs write; where it
+refuses a file, Python's own reader says in which line. Lines of JSON; Parquet, of which
+Python's values are taken, not what its writer has noted for pandas.
+"""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+
+from rnn_keras.errors import InputError
+from rnn_keras.opening import (
+    UNREADABLE,
+    codec,
+    largest,
+    open_bytes,
+    open_file,
+    open_lines,
+    reason_of,
+    too_large,
+)
+
+Column = str | int
+# The names of the columns, and the values of the one at a position.
+Table = tuple[list[Column], Callable[[int], list[Any]]]
+
+
+def read_columns(path: Path, kind: str, header: bool, encoding: str) -> Table:
+    """Names and columns of a table.
+
+    Args:
+        path: of the file.
+        kind: `.csv`, `.tsv`, `.jsonl` or `.parquet`.
+        header: whether the first row of separated values holds names; without, they
+            are positions.
+        encoding: of all but Parquet.
+
+    Raises:
+        InputError: if it is no such table, or has no rows.
+        UnicodeError: if it has another encoding.
+        ImportError: if Parquet cannot be read here.
+    """
+    if kind == ".parquet":
+        return _read_parquet(path)
+    with open_lines(path, encoding) as lines:
+        if kind == ".jsonl":
+            return _read_json_lines(path, lines)
+        try:
+            return _read_separated(path, lines, kind, header)
+        except pd.errors.EmptyDataError as error:
+            raise InputError(f"{path}: no rows") from error
+        except pd.errors.ParserError as error:
+            raise _bad_row(path, kind, encoding, error) from error
+
+
+def _read_separated(path: Path, lines: IO[str], kind: str, header: bool) -> Table:
+    # Names as a row like others: pandas would give a second "text" another name.
+    table = pd.read_csv(lines, header=None, dtype=str, na_filter=False, **_as(kind))
+    names: list[Column] = list(range(len(table.columns)))
+    if header:
+        names = table.iloc[0].tolist()
+        table = table.iloc[1:]
+        if any("\0" in name for name in names):
+            raise _nul(path)
+    if not len(table):
+        raise InputError(f"{path}: no rows")
+    return names, lambda position: table[position].tolist()
+
+
+def _as(kind: str) -> dict[str, Any]:
+    is_tsv = kind == ".tsv"
+    quoting = csv.QUOTE_NONE if is_tsv else csv.QUOTE_MINIMAL
+    return {"sep": "\t" if is_tsv else ",", "quoting": quoting}
+
+
+def _bad_row(path: Path, kind: str, encoding: str, error: ValueError) -> InputError:
+    """Where the row is that has too many fields, or a quotation mark open."""
+    try:
+        with open_lines(path, encoding) as lines:
+            rows = _rows(lines, kind)
+            begin, first = next(rows)
+            for begin, fields in rows:
+                if fields > first:
+                    return InputError(
+                        f"{path}: line {begin:,} has {fields:,} fields, the first row "
+                        f"{first:,}; is a text with the separator in it not quoted?"
+                    )
+    except (*UNREADABLE, StopIteration, csv.Error):
+        begin = 0
+    reason = reason_of(error).removeprefix("Error tokenizing data. C error: ")
+    if begin and "EOF inside string" in reason:
+        return InputError(
+            f"{path}: a quotation mark in the row that begins in line {begin:,} is "
+            "never closed; one that is meant as such is written twice"
+        )
+    return InputError(f"{path}: cannot be read ({reason})")
+
+
+def _rows(lines: IO[str], kind: str) -> Iterator[tuple[int, int]]:
+    """Of each row the line that it begins in, and how many fields it has."""
+    dialect = _as(kind)
+    longest = csv.field_size_limit(sys.maxsize)
+    try:
+        reader = csv.reader(lines, delimiter=dialect["sep"], quoting=dialect["quoting"])
+        begin = 1
+        for fields in reader:
+            if fields:
+                yield begin, len(fields)
+            begin = reader.line_num + 1
+    finally:
+        csv.field_size_limit(longest)
+
+
+def not_text(path: Path, encoding: str, error: UnicodeError) -> InputError:
+    """What is said of a file of another encoding: where that shows, and what to do."""
+    advice = "say which encoding it has, for instance --encoding gb18030 or latin-1"
+    place = reason_of(error)
+    if codec(encoding) == "utf-8-sig":
+        place, start = _first_bad_byte(path)
+        if start in (b"\xff\xfe", b"\xfe\xff"):
+            advice = "it begins like UTF-16: --encoding utf-16"
+    return InputError(f"{path}: not {encoding} text ({place}); {advice}")
+
+
+def _first_bad_byte(path: Path) -> tuple[str, bytes]:
+    """Of a file that is not UTF-8: where that shows, and how it begins."""
+    start, place = b"", "at its end"
+    with open_bytes(path) as raw:
+        for number, line in enumerate(raw, start=1):
+            start = start or line[:2]
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                place = f"byte 0x{line[error.start]:02x} in line {number:,}"
+                break
+    return place, start
+
+
+def _nul(path: Path) -> InputError:
+    return InputError(
+        f"{path}: holds NUL characters in its first row; is it UTF-16 (--encoding "
+        "utf-16), or no table at all?"
+    )
+
+
+def _read_json_lines(path: Path, lines: IO[str]) -> Table:
+    rows = list(json_rows(path, lines))
+    if not rows:
+        raise InputError(f"{path}: no rows")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return names, lambda position: [row.get(names[position]) for row in rows]
+
+
+def json_rows(path: Path, lines: IO[str]) -> Iterator[dict[str, Any]]:
+    """The objects of a `.jsonl` file, one a line; blank lines are none.
+
+    Raises:
+        InputError: if a line is no object, or one with two values of one name.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}: line {number:,}"
+        try:
+            row = json.loads(line, object_pairs_hook=_distinct)
+        except InputError as error:
+            raise InputError(f"{where} {error}") from None
+        except (ValueError, RecursionError) as error:
+            if number == 1 and "\0" in line:
+                raise _nul(path) from error
+            raise InputError(f"{where} is not JSON ({_why_not(error)})") from error
+        if not isinstance(row, dict):
+            raise InputError(
+                f"{where} is not a JSON object; expected one a line, like "
+                '{"text": "...", "label": "..."}'
+            )
+        yield row
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"has the name {twice[:40]!r} twice; which of them is meant?")
+    return row
+
+
+def _why_not(error: Exception) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at character {error.pos + 1:,}"
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    return str(error).partition(";")[0]
+
+
+def _read_parquet(path: Path) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with open_file(path) as raw, pq.ParquetFile(raw) as file:
+        size, batches = os.fstat(raw.fileno()).st_size, []
+        room = largest(size)
+        # A column of one value repeated a milliard times takes a few bytes.
+        for batch in file.iter_batches():
+            room -= batch.nbytes
+            if room < 0:
+                raise too_large(path, size)
+            batches.append(batch)
+        table = pa.Table.from_batches(batches, file.schema_arrow)
+    if not len(table):
+        raise InputError(f"{path}: no rows")
+    return list(table.column_names), lambda i: table.column(i).to_pylist()
