@@ -5,6 +5,8 @@ commands, and `--help` answers at once.
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +17,8 @@ from rnn_keras.cli_compare import compare
 from rnn_keras.cli_train import train
 from rnn_keras.console import columns, load, one_line_errors
 from rnn_keras.errors import InputError
-from rnn_keras.opening import kind_of_path
+from rnn_keras.labelled import shorten
+from rnn_keras.opening import kind_of_path, reason_of
 from rnn_keras.options import (
     AsJson,
     Encoding,
@@ -25,8 +28,7 @@ from rnn_keras.options import (
     Source,
     TextColumn,
 )
-from rnn_keras.printable import as_json as as_json_line
-from rnn_keras.printable import printable
+from rnn_keras.printable import json_line, printable
 
 if TYPE_CHECKING:
     from rnn_keras.classifier import TextClassifier
@@ -59,12 +61,14 @@ def evaluate(
     Every text of SOURCE is scored; of a data set with an official test part, that
     part. Texts that the classifier was trained on flatter it.
     """
+    sys.stdout.reconfigure(errors="replace")
     with one_line_errors():
         corpus = load(source, columns(text_column, label_column, no_header, encoding))
         corpus = corpus.test or corpus
-        scores = _load_classifier(run).evaluate(corpus.texts, corpus.labels)
+        with _network_errors(run):
+            scores = _load_classifier(run).evaluate(corpus.texts, corpus.labels)
     if as_json:
-        print(as_json_line(scores))
+        print(json_line(scores))
     else:
         from rnn_keras.tables import print_scores
 
@@ -96,12 +100,12 @@ def predict(
     if not texts:
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")
         lines = (line.rstrip("\r\n") for line in sys.stdin)
-    with one_line_errors():
+    with one_line_errors(), _network_errors(run):
         classifier = _load_classifier(run)
         while chunk := list(islice(lines, 1024)):
             for prediction in classifier.predict(chunk):
                 if as_json:
-                    print(as_json_line(prediction._asdict()))
+                    print(json_line(prediction._asdict()))
                 else:
                     label, text = map(printable, (prediction.label, prediction.text))
                     print(f"{label}\t{prediction.probability:.3f}\t{text}")
@@ -126,14 +130,14 @@ def explain(
     next probable class, and the probability of the class when the text ends there.
     """
     sys.stdout.reconfigure(errors="replace")
-    with one_line_errors():
+    with one_line_errors(), _network_errors(run):
         explanation = _load_classifier(run).explain(text, label)
         if figure is not None:
             from rnn_keras.charts import save_explanation
 
             save_explanation(explanation, figure)
     if as_json:
-        print(as_json_line(explanation.to_dict()))
+        print(json_line(explanation.to_dict()))
     else:
         from rnn_keras.tables import print_explanation
 
@@ -148,6 +152,18 @@ def datasets() -> None:
 
     print_corpora()
     print(f"Downloads are kept in {cache_folder()} (RNN_KERAS_CACHE moves it).")
+
+
+@contextmanager
+def _network_errors(run: Path) -> Iterator[None]:
+    """A stranger's network may load, and still be unable to compute."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith("tensorflow."):
+            raise
+        reason = shorten(reason_of(error), 120)
+        raise InputError(f"{run}: its network cannot answer ({reason})") from error
 
 
 def _load_classifier(run: Path) -> "TextClassifier":

@@ -42,7 +42,7 @@ def one_line(text: str, longest: int = LONGEST) -> str:
     return text[: longest - end - 1] + "…" + text[-end:]
 
 
-def as_json(content: Any) -> str:
+def json_line(content: Any) -> str:
     """JSON in which every character is readable but those that do harm.
 
     `json.dumps` leaves control characters from U+007F on as they are.

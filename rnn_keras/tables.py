@@ -102,9 +102,9 @@ def print_explanation(explanation: "Explanation") -> None:
     Args:
         explanation: of `TextClassifier.explain`.
     """
-    label, against = explanation.label, explanation.against
+    label, against = printable(explanation.label), printable(explanation.against)
     print(
-        f"{printable(label)} before {printable(against)}: {explanation.difference:+.2f} nats, "
+        f"{label} before {against}: {explanation.difference:+.2f} nats, "
         f"of which {explanation.rest:+.2f} without a token"
     )
     values = explanation.contributions
@@ -122,7 +122,7 @@ def print_explanation(explanation: "Explanation") -> None:
     table = Table("token", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column(escape(f"to {label}"), justify="right")
     table.add_column(escape(f"{label} so far"), justify="right")
-    column = explanation.class_names.index(label)
+    column = explanation.class_names.index(explanation.label)
     after = explanation.probabilities[:, column]
     for token, value, chance in zip(explanation.tokens, values, after, strict=True):
         table.add_row(escape(token), f"{value:+.2f}", f"{chance:.3f}")
