@@ -170,7 +170,8 @@ def _load_classifier(run: Path) -> "TextClassifier":
     path = run / "model.keras" if kind_of_path(run) == "folder" else run
     # `load` would find that too, but only after the seconds of TensorFlow's import.
     if kind_of_path(path) != "file":
-        raise InputError(f"{path}: no such file; expected what rnn-keras train wrote")
+        shown = shorten(str(path), 200)
+        raise InputError(f"{shown}: no such file; expected what rnn-keras train wrote")
     from rnn_keras import TextClassifier
 
     return TextClassifier.load(path)

@@ -206,7 +206,10 @@ def _clean(source: str, texts: Cells, labels: Cells) -> LabelledTexts:
             first = first if len(rows) == 1 else f"first: {first}"
             notes.append(f"{count_of(len(rows), what)} left out ({first})")
     if not kept:
-        raise InputError(f"{source}: no rows with both a text and a label")
+        raise InputError(
+            f"{source}: no rows with both a text and a label; one of them is always "
+            "empty"
+        )
     return LabelledTexts(
         [stripped[i] for i in kept], [named[i] for i in kept], source, tuple(notes)
     )

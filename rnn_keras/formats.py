@@ -27,6 +27,8 @@ from rnn_keras.opening import (
     too_large,
 )
 
+_EXPECTED = 'expected one a line, like {"text": "...", "label": "..."}'
+
 Column = str | int
 # The names of the columns, and the values of the one at a position.
 Table = tuple[list[Column], Callable[[int], list[Any]]]
@@ -55,7 +57,7 @@ def read_columns(path: Path, kind: str, header: bool, encoding: str) -> Table:
         try:
             return _read_separated(path, lines, kind, header)
         except pd.errors.EmptyDataError as error:
-            raise InputError(f"{path}: no rows") from error
+            raise _no_rows(path) from error
         except pd.errors.ParserError as error:
             raise _bad_row(path, kind, encoding, error) from error
 
@@ -70,8 +72,12 @@ def _read_separated(path: Path, lines: IO[str], kind: str, header: bool) -> Tabl
         if any("\0" in name for name in names):
             raise _nul(path)
     if not len(table):
-        raise InputError(f"{path}: no rows")
+        raise _no_rows(path)
     return names, lambda position: table[position].tolist()
+
+
+def _no_rows(path: Path) -> InputError:
+    return InputError(f"{path}: no rows; expected a text and its label in each")
 
 
 def _as(kind: str) -> dict[str, Any]:
@@ -153,8 +159,10 @@ def _nul(path: Path) -> InputError:
 def _read_json_lines(path: Path, lines: IO[str]) -> Table:
     rows = list(json_rows(path, lines))
     if not rows:
-        raise InputError(f"{path}: no rows")
+        raise _no_rows(path)
     names = list(dict.fromkeys(name for row in rows for name in row))
+    if not names:
+        raise InputError(f"{path}: its objects hold nothing; {_EXPECTED}")
     return names, lambda position: [row.get(names[position]) for row in rows]
 
 
@@ -175,12 +183,12 @@ def json_rows(path: Path, lines: IO[str]) -> Iterator[dict[str, Any]]:
         except (ValueError, RecursionError) as error:
             if number == 1 and "\0" in line:
                 raise _nul(path) from error
-            raise InputError(f"{where} is not JSON ({_why_not(error)})") from error
+            row = None
+            if not isinstance(error, json.JSONDecodeError) or line.strip()[0] != "[":
+                why = _why_not(error)
+                raise InputError(f"{where} is not JSON ({why})") from error
         if not isinstance(row, dict):
-            raise InputError(
-                f"{where} is not a JSON object; expected one a line, like "
-                '{"text": "...", "label": "..."}'
-            )
+            raise InputError(f"{where} is not a JSON object; {_EXPECTED}")
         yield row
 
 
@@ -198,7 +206,10 @@ def _why_not(error: Exception) -> str:
         return f"{error.msg} at character {error.pos + 1:,}"
     if isinstance(error, RecursionError):
         return "it is nested too deep"
-    return str(error).partition(";")[0]
+    # Python's advice on that is of no use in a file.
+    return (
+        "a number has more than 4,300 digits" if "digits" in str(error) else str(error)
+    )
 
 
 def _read_parquet(path: Path) -> Table:
@@ -216,5 +227,5 @@ def _read_parquet(path: Path) -> Table:
             batches.append(batch)
         table = pa.Table.from_batches(batches, file.schema_arrow)
     if not len(table):
-        raise InputError(f"{path}: no rows")
+        raise _no_rows(path)
     return list(table.column_names), lambda i: table.column(i).to_pylist()

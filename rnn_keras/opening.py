@@ -144,6 +144,8 @@ def reason_of(error: BaseException) -> str:
     """What an error says, without the path, which the message has already."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if type(error) is LookupError:  # an unknown encoding; advice to programmers follows
+        return str(error).partition(";")[0]
     if isinstance(error, MemoryError):
         return "it takes more memory than there is"
     return " ".join(str(error).split()) or type(error).__name__

@@ -53,11 +53,13 @@ def read_table(
     kind = kind_of(path)
     try:
         names, column = read_columns(path, kind, header, encoding)
-        text = find_column(path, names, text_column, _TEXT_NAMES, "text")
-        label = find_column(path, names, label_column, _LABEL_NAMES, "label")
+        hint = _hint(kind, header, len(names))
+        text = find_column(path, names, text_column, _TEXT_NAMES, "text", hint)
+        label = find_column(path, names, label_column, _LABEL_NAMES, "label", hint)
         if text == label:
             raise InputError(
-                f"{path}: text and label are the same column, {names[text]!r}"
+                f"{path}: text and label are the same column, {names[text]!r:.40}; "
+                "name another with --text-column or --label-column"
             )
         return [_cell(v) for v in column(text)], [_cell(v) for v in column(label)]
     except InputError:
@@ -101,7 +103,7 @@ def read_folder(path: Path, encoding: str = "utf-8") -> tuple[Cells, Cells]:
         except InputError:
             raise
         except UnicodeError as error:
-            raise InputError(f"{file}: not {encoding} text ({error})") from error
+            raise not_text(file, encoding, error) from error
         except UNREADABLE as error:
             raise InputError(f"{file}: cannot be read ({reason_of(error)})") from error
         labels.append(file.parent.name)
@@ -118,6 +120,7 @@ def find_column(
     wanted: Column | None,
     usual: tuple[str, ...],
     role: str,
+    hint: str = "",
 ) -> int:
     """The position of the column that is meant.
 
@@ -127,19 +130,23 @@ def find_column(
         wanted: a name, or a position; `None` for the only one with a usual name.
         usual: names.
         role: "text" or "label".
+        hint: what may be wrong with a table where no name is a usual one.
 
     Raises:
         InputError: if there is no such column, or there are several.
     """
     # Of a table with thousands of columns, or one whose first row is a text.
-    shown = shorten(", ".join(" ".join(str(name).split()) for name in names), 120)
+    words = (" ".join(str(name).split()) or "''" for name in names)
+    shown = shorten(", ".join(words), 120)
+    if len(names) > 1:
+        shown += f" (or 0 to {len(names) - 1})"
     if wanted is None:
         found = [i for i, n in enumerate(names) if str(n).strip().lower() in usual]
         if len(found) == 1:
             return found[0]
         raise InputError(
             f"{path}: which column is the {role}? Name it (--{role}-column), "
-            f"one of: {shown} (or 0 to {len(names) - 1})"
+            f"one of: {shown}{hint}"
         )
     found = [i for i, name in enumerate(names) if name == wanted]
     if len(found) > 1:
@@ -151,9 +158,15 @@ def find_column(
         return found[0]
     if str(wanted).isdecimal() and len(str(wanted)) < 10 and int(wanted) < len(names):
         return int(wanted)
-    raise InputError(
-        f"{path}: no column {wanted!r:.40}; it has: {shown} (or 0 to {len(names) - 1})"
-    )
+    raise InputError(f"{path}: no column {shorten(repr(wanted))}; it has: {shown}")
+
+
+def _hint(kind: str, header: bool, number: int) -> str:
+    """What may be wrong with separated values that have no such column."""
+    separator = {".csv": "commas", ".tsv": "tabs"}.get(kind)
+    if separator and number == 1:
+        return f"; expected {separator} between columns"
+    return "; if row 1 is data already: --no-header" if separator and header else ""
 
 
 def _cell(value: Any) -> str | None:
