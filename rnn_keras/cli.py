@@ -26,6 +26,7 @@ from rnn_keras.options import (
     NoHeader,
     RunFolder,
     Source,
+    Streamed,
     TextColumn,
 )
 from rnn_keras.printable import json_line, printable
@@ -55,6 +56,7 @@ def evaluate(
     label_column: LabelColumn = None,
     no_header: NoHeader = False,
     encoding: Encoding = "utf-8",
+    streamed: Streamed = None,
 ) -> None:
     """Score a saved classifier.
 
@@ -63,10 +65,17 @@ def evaluate(
     """
     sys.stdout.reconfigure(errors="replace")
     with one_line_errors():
-        corpus = load(source, columns(text_column, label_column, no_header, encoding))
-        corpus = corpus.test or corpus
+        from rnn_keras.streaming import is_large, labelled_chunks, table_rows
+
+        table = columns(text_column, label_column, no_header, encoding)
+        if is_large(source) if streamed is None else streamed:
+            chunks = labelled_chunks(table_rows(source, **table))
+        else:
+            corpus = load(source, table)
+            corpus = corpus.test or corpus
+            chunks = [(corpus.texts, corpus.labels)]
         with _network_errors(run):
-            scores = _load_classifier(run).evaluate(corpus.texts, corpus.labels)
+            scores = _load_classifier(run).evaluate_chunks(chunks)
     if as_json:
         print(json_line(scores))
     else:

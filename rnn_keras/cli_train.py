@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 import typer
 
 from rnn_keras._tensorflow import import_quietly
-from rnn_keras.console import columns, load, one_line_errors, say
+from rnn_keras.console import columns, load, one_line_errors, say, stream
 from rnn_keras.options import (
     BY_THE_TEXTS,
     Encoding,
     LabelColumn,
     NoHeader,
     Source,
+    Streamed,
     TextColumn,
 )
 
@@ -106,6 +107,7 @@ def train(
             help="Score on these texts instead of on a fifth of SOURCE.",
         ),
     ] = None,
+    streamed: Streamed = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an older run in DIR.")
     ] = False,
@@ -119,16 +121,20 @@ def train(
     Stopped or killed, the same command goes on where the state was last kept.
     """
     from rnn_keras.folders import check_free
+    from rnn_keras.streaming import is_large
 
     table = columns(text_column, label_column, no_header, encoding)
     with one_line_errors():
         check_free(out, force)
-        corpus = load(source, table)
-        if test is not None:
-            test_corpus = load(test, table)
-            corpus = replace(corpus, test=test_corpus.test or test_corpus)
-        splits = corpus.split(seed=seed)
-        say(*splits.notes)
+        if is_large(source) if streamed is None else streamed:
+            splits = stream(source, table, seed, test)
+        else:
+            corpus = load(source, table)
+            if test is not None:
+                test_corpus = load(test, table)
+                corpus = replace(corpus, test=test_corpus.test or test_corpus)
+            splits = corpus.split(seed=seed)
+            say(*splits.notes)
         import_quietly()
         from rnn_keras import runs
 

@@ -13,6 +13,7 @@ from rnn_keras.printable import printable
 
 if TYPE_CHECKING:
     from rnn_keras.labelled import LabelledTexts
+    from rnn_keras.streaming import Stream
 
 
 @contextmanager
@@ -52,6 +53,24 @@ def load(source: str, table: dict[str, Any]) -> "LabelledTexts":
     corpus = load_dataset(source, **table)
     say(f"{source}: {len(corpus):,} texts", *corpus.notes)
     return corpus
+
+
+def stream(
+    source: str, table: dict[str, Any], seed: int, test: str | None = None
+) -> "Stream":
+    """The rows of `source`, to be read piece by piece, and a line on how many.
+
+    Raises:
+        InputError: if it is no table.
+    """
+    from rnn_keras.streaming import Stream, table_rows
+
+    rows = [
+        None if name is None else table_rows(name, **table) for name in (source, test)
+    ]
+    opened = Stream(source, rows[0], seed=seed, test=rows[1])
+    say(f"{source}: {opened.labels.total():,} texts", *opened.notes)
+    return opened
 
 
 def say(*lines: str) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,8 +35,10 @@ Column = str | int
 Table = tuple[list[Column], Callable[[int], list[Any]]]
 
 
-def read_columns(path: Path, kind: str, header: bool, encoding: str) -> Table:
-    """Names and columns of a table.
+def read_columns(
+    path: Path, kind: str, header: bool, encoding: str, size: int | None = None
+) -> Iterator[Table]:
+    """Names and columns of a table, of some rows at a time; of at least one.
 
     Args:
         path: of the file.
@@ -43,41 +46,57 @@ def read_columns(path: Path, kind: str, header: bool, encoding: str) -> Table:
         header: whether the first row of separated values holds names; without, they
             are positions.
         encoding: of all but Parquet.
+        size: rows at a time; all of them where it is `None`.
 
     Raises:
         InputError: if it is no such table, or has no rows.
         UnicodeError: if it has another encoding.
         ImportError: if Parquet cannot be read here.
     """
+    tables = _read(path, kind, header, encoding, size)
+    first = next(tables, None)
+    if first is None:
+        raise InputError(f"{path}: no rows; expected a text and its label in each")
+    yield first
+    yield from tables
+
+
+def _read(
+    path: Path, kind: str, header: bool, encoding: str, size: int | None
+) -> Iterator[Table]:
     if kind == ".parquet":
-        return _read_parquet(path)
+        yield from _read_parquet(path, size)
+        return
     with open_lines(path, encoding) as lines:
         if kind == ".jsonl":
-            return _read_json_lines(path, lines)
+            yield from _read_json_lines(path, lines, size)
+            return
         try:
-            return _read_separated(path, lines, kind, header)
-        except pd.errors.EmptyDataError as error:
-            raise _no_rows(path) from error
+            yield from _read_separated(path, lines, kind, header, size)
+        except pd.errors.EmptyDataError:
+            return
         except pd.errors.ParserError as error:
             raise _bad_row(path, kind, encoding, error) from error
 
 
-def _read_separated(path: Path, lines: IO[str], kind: str, header: bool) -> Table:
+def _read_separated(
+    path: Path, lines: IO[str], kind: str, header: bool, size: int | None
+) -> Iterator[Table]:
     # Names as a row like others: pandas would give a second "text" another name.
-    table = pd.read_csv(lines, header=None, dtype=str, na_filter=False, **_as(kind))
-    names: list[Column] = list(range(len(table.columns)))
-    if header:
-        names = table.iloc[0].tolist()
-        table = table.iloc[1:]
-        if any("\0" in name for name in names):
-            raise _nul(path)
-    if not len(table):
-        raise _no_rows(path)
-    return names, lambda position: table[position].tolist()
-
-
-def _no_rows(path: Path) -> InputError:
-    return InputError(f"{path}: no rows; expected a text and its label in each")
+    read = pd.read_csv(
+        lines, header=None, dtype=str, na_filter=False, chunksize=size, **_as(kind)
+    )
+    names: list[Column] | None = None
+    for table in [read] if size is None else read:
+        rows = table
+        if names is None:
+            names = list(range(len(table.columns)))
+            if header:
+                names, rows = table.iloc[0].tolist(), table.iloc[1:]
+                if any("\0" in name for name in names):
+                    raise _nul(path)
+        if len(rows):
+            yield names, lambda position, rows=rows: rows[position].tolist()
 
 
 def _as(kind: str) -> dict[str, Any]:
@@ -156,14 +175,17 @@ def _nul(path: Path) -> InputError:
     )
 
 
-def _read_json_lines(path: Path, lines: IO[str]) -> Table:
-    rows = list(json_rows(path, lines))
-    if not rows:
-        raise _no_rows(path)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    if not names:
-        raise InputError(f"{path}: its objects hold nothing; {_EXPECTED}")
-    return names, lambda position: [row.get(names[position]) for row in rows]
+def _read_json_lines(path: Path, lines: IO[str], size: int | None) -> Iterator[Table]:
+    objects, names = json_rows(path, lines), None
+    while rows := list(islice(objects, size)):
+        # Of the first rows: a position is then the same column all along.
+        names = names or list(dict.fromkeys(name for row in rows for name in row))
+        if not names:
+            raise InputError(f"{path}: its objects hold nothing; {_EXPECTED}")
+        yield (
+            names,
+            lambda i, rows=rows, names=names: [row.get(names[i]) for row in rows],
+        )
 
 
 def json_rows(path: Path, lines: IO[str]) -> Iterator[dict[str, Any]]:
@@ -212,7 +234,7 @@ def _why_not(error: Exception) -> str:
     )
 
 
-def _read_parquet(path: Path) -> Table:
+def _read_parquet(path: Path, rows: int | None) -> Iterator[Table]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -220,12 +242,19 @@ def _read_parquet(path: Path) -> Table:
         size, batches = os.fstat(raw.fileno()).st_size, []
         room = largest(size)
         # A column of one value repeated a milliard times takes a few bytes.
-        for batch in file.iter_batches():
+        for batch in file.iter_batches(rows or 65_536):
             room -= batch.nbytes
             if room < 0:
                 raise too_large(path, size)
-            batches.append(batch)
-        table = pa.Table.from_batches(batches, file.schema_arrow)
-    if not len(table):
-        raise _no_rows(path)
-    return list(table.column_names), lambda i: table.column(i).to_pylist()
+            if rows is None:
+                batches.append(batch)
+            elif len(batch):
+                yield _of_arrow(batch)
+        whole = pa.Table.from_batches(batches, file.schema_arrow)
+    if len(whole):
+        yield _of_arrow(whole)
+
+
+def _of_arrow(table: Any) -> Table:
+    names = list(table.schema.names)
+    return names, lambda position: table.column(position).to_pylist()

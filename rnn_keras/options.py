@@ -37,4 +37,12 @@ LabelColumn = Annotated[
 ]
 NoHeader = Annotated[bool, typer.Option("--no-header", help="Row 1 is data already.")]
 Encoding = Annotated[str, typer.Option(help="Of the files, e.g. gb18030, latin-1.")]
+Streamed = Annotated[
+    bool | None,
+    typer.Option(
+        "--stream/--no-stream",
+        help="Read SOURCE piece by piece, as often as need be.",
+        show_default="if it is too large for the memory",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -5,7 +5,8 @@ preprocessor: `evaluate` and `predict` take raw strings, and calling the model i
 takes what the preprocessor makes of them, token ids.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -23,7 +24,7 @@ from rnn_keras.inference import (
 )
 from rnn_keras.labels import check_pairs, class_indices
 from rnn_keras.linear import LinearPath
-from rnn_keras.scoring import score
+from rnn_keras.scoring import count_answers
 from rnn_keras.training import compile_network
 from rnn_keras.vectorization import TextVectorizer
 
@@ -121,10 +122,29 @@ class TextPipeline(keras.Model):
         Raises:
             InputError: if a label is none of `class_names`.
         """
-        class_indices(labels, self.class_names)
         check_pairs(texts, labels)
-        predicted = self.labels_of(texts, batch_size)
-        return score([str(label) for label in labels], predicted, self.class_names)
+        return self.evaluate_chunks([(texts, labels)], batch_size)
+
+    def evaluate_chunks(
+        self,
+        chunks: Iterable[tuple[Sequence[str], Sequence[Any]]],
+        batch_size: int = 256,
+    ) -> dict[str, Any]:
+        """The same of texts and labels that come some at a time.
+
+        Raises:
+            InputError: if a label is none of `class_names`.
+        """
+
+        def checked() -> Iterator[tuple[Sequence[str], list[str]]]:
+            for texts, labels in chunks:
+                class_indices(labels, self.class_names)
+                yield texts, [str(label) for label in labels]
+
+        answers = count_answers(
+            partial(self.labels_of, batch_size=batch_size), checked()
+        )
+        return answers.score(self.class_names)
 
     def explain(
         self, text: str, label: str | None = None, against: str | None = None

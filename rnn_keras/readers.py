@@ -10,7 +10,7 @@ Files are opened by `rnn_keras.opening`, which bounds what they unpack to.
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,18 +50,54 @@ def read_table(
         InputError: if the file cannot be read as what its name says, or a column
             is not there.
     """
-    kind = kind_of(path)
+    return next(
+        _read_cells(path, text_column, label_column, header, encoding, size=None)
+    )
+
+
+def iterate_table(
+    path: Path,
+    *,
+    text_column: Column | None = None,
+    label_column: Column | None = None,
+    header: bool = True,
+    encoding: str = "utf-8",
+    size: int = 8192,
+) -> Iterator[tuple[Cells, Cells]]:
+    """The same, `size` rows at a time. The columns are those of the first of them.
+
+    Raises:
+        InputError: as `read_table`; of a row that cannot be read, when it is reached.
+    """
+    return _read_cells(path, text_column, label_column, header, encoding, size)
+
+
+def _read_cells(
+    path: Path,
+    text_column: Column | None,
+    label_column: Column | None,
+    header: bool,
+    encoding: str,
+    size: int | None,
+) -> Iterator[tuple[Cells, Cells]]:
+    kind, columns = kind_of(path), None
     try:
-        names, column = read_columns(path, kind, header, encoding)
-        hint = _hint(kind, header, len(names))
-        text = find_column(path, names, text_column, _TEXT_NAMES, "text", hint)
-        label = find_column(path, names, label_column, _LABEL_NAMES, "label", hint)
-        if text == label:
-            raise InputError(
-                f"{path}: text and label are the same column, {names[text]!r:.40}; "
-                "name another with --text-column or --label-column"
-            )
-        return [_cell(v) for v in column(text)], [_cell(v) for v in column(label)]
+        for names, column in read_columns(path, kind, header, encoding, size):
+            if columns is None:
+                hint = _hint(kind, header, len(names))
+                text = find_column(path, names, text_column, _TEXT_NAMES, "text", hint)
+                label = find_column(
+                    path, names, label_column, _LABEL_NAMES, "label", hint
+                )
+                if text == label:
+                    raise InputError(
+                        f"{path}: text and label are the same column, "
+                        f"{names[text]!r:.40}; name another with --text-column or "
+                        "--label-column"
+                    )
+                columns = text, label
+            texts, labels = ([_cell(v) for v in column(i)] for i in columns)
+            yield texts, labels
     except InputError:
         raise
     except UnicodeError as error:

@@ -8,15 +8,19 @@ would have to be remembered. What is learned otherwise than by passing over the 
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from rnn_keras.corpora import CORPORA
 from rnn_keras.errors import InputError
 from rnn_keras.labelled import check_classes, check_test_labels
-from rnn_keras.readers import Cells
+from rnn_keras.readers import TABLES, Cells, iterate_table
 
 # Texts in memory at most: those that decide when to stop, and those that the linear
 # models are fitted to.
@@ -24,6 +28,8 @@ MOST_VALIDATED, MOST_SAMPLED = 20_000, 200_000
 # Texts that are shuffled together.
 WINDOW = 65_536
 _MOST_CLASSES = 10_000
+# What a byte of short texts takes in memory (measured), and what a packed one holds.
+_BYTES_A_BYTE, _PACKED = 20, 5
 
 Rows = Callable[[], Iterator[tuple[Cells, Cells]]]
 Texts = tuple[list[str], list[str]]
@@ -150,6 +156,35 @@ class Stream:
                 f"{self.source}: more than {_MOST_CLASSES:,} different labels; is that "
                 "the label column?"
             )
+
+
+def table_rows(source: str, **table: Any) -> Rows:
+    """What gives the rows of a table, as `Stream` wants it.
+
+    Args:
+        source: a `.csv`, `.tsv`, `.jsonl` or `.parquet` file.
+        **table: of `rnn_keras.readers.iterate_table`.
+
+    Raises:
+        InputError: if it is no such file.
+    """
+    path = Path(source)
+    if source in CORPORA or not path.is_file():
+        raise InputError(
+            f"{source}: only a table can be read as a stream ({', '.join(TABLES)})"
+        )
+    return partial(iterate_table, path, **table)
+
+
+def is_large(source: str) -> bool:
+    """Whether a table in memory might take more than half of what there is."""
+    path = Path(source)
+    if source in CORPORA or not path.is_file() or not hasattr(os, "sysconf"):
+        return False
+    packed = path.suffix.lower() not in (".csv", ".tsv", ".jsonl")
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    size = path.stat().st_size * _BYTES_A_BYTE * (_PACKED if packed else 1)
+    return size > memory / 2
 
 
 def labelled_chunks(read: Rows) -> Iterator[Texts]:
