@@ -63,6 +63,7 @@ _NEEDS_TENSORFLOW = {
     "decoding",
     "detokenization",
     "diagnostics",
+    "doctor",
     "explanation",
     "forecasting",
     "generation",

@@ -71,6 +71,25 @@ def macro_f1(true: np.ndarray, predicted: np.ndarray, classes: int) -> Metric:
 METRICS = {"accuracy": accuracy, "macro_f1": macro_f1}
 
 
+def share_interval(hits: float, n: float) -> Interval:
+    """A share that was counted, with its 95 % interval, right for few and rare too.
+
+    E. B. Wilson, "Probable inference, the law of succession, and statistical
+    inference", Journal of the American Statistical Association 22 (1927), 209-212.
+
+    >>> [round(bound, 3) for bound in share_interval(0, 10)]
+    [0.0, 0.0, 0.278]
+    """
+    if not n:
+        return Interval(0.0, 0.0, 1.0)
+    z = stats.norm.isf(_TAIL)
+    share = hits / n
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + (z / n / 2) ** 2)
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return Interval(share, float(low), float(high))
+
+
 class Scores:
     """The scores of several models on the same texts, whole and as drawn again.
 

@@ -1,0 +1,278 @@
+"""What a network itself shows, on a few of its texts: padding, units, gradients, rows.
+
+Each check takes a Keras model from token ids to logits, not only one of this package.
+Saturation and gradients need a chain of layers (`rnn_keras.steps`), and raise
+`ValueError` for another.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from rnn_keras.diagnostics import gradient_flow, saturation
+from rnn_keras.findings import EXAMPLES, Finding, percent
+from rnn_keras.steps import readers_of
+
+_PADDING = 50
+# What is rounded in another order differs by 1e-6; what is read differs by more than
+# that by far. Half precision rounds to three digits.
+_EQUAL, _EQUAL_HALF = 1e-3, 0.05
+# A unit that is hardly ever off its limits is a constant, whatever is read.
+_STUCK = 0.95
+_MANY_STUCK = 0.5
+# A gradient of this share of the largest is lost where the two are added up.
+_LOST = 1e-5
+_MANY_LOST = 0.25
+# Over 400 steps, a state that adds up what it reads gathers 400 times the gradient.
+_EXPLODED = 1e4
+# Below this many steps next to nothing vanishes or explodes.
+_FEWEST_STEPS = 10
+# Adam moves a token that is read once by some thousandths, so one in twenty of the
+# rows can be left by dropped tokens and texts that are cut.
+_MANY_UNMOVED = 0.05
+
+
+def padding_changes_answers(network: keras.Model, ids: np.ndarray) -> Finding | None:
+    """The logits of a text depend on how far it is padded.
+
+    Args:
+        network: from token ids to logits.
+        ids: `(texts, timesteps)`, padded on the right with 0.
+    """
+    if network.input_shape[1] is not None:
+        return _unmasked(network)
+    logits = _logits(network, ids)
+    padded = _logits(network, np.pad(ids, ((0, 0), (0, _PADDING))))
+    half = network.compute_dtype not in ("float32", "float64")
+    allowed = (_EQUAL_HALF if half else _EQUAL) * np.maximum(1, abs(logits))
+    off = (abs(padded - logits) > allowed).any(axis=1)
+    if not off.any():
+        return None
+    other = (padded.argmax(axis=1) != logits.argmax(axis=1)).mean()
+    return Finding(
+        "padding-changes-answers",
+        "error",
+        f"With {_PADDING} more zeros behind them, {percent(off.mean())} of "
+        f"{len(ids):,} texts get other logits, {percent(other)} another class.",
+        "Mask padding: `keras.layers.Embedding(..., mask_zero=True)` and layers that "
+        "pass the mask on, such as `rnn_keras.MaskedPooling1D`.",
+        (f"logits off by up to {abs(padded - logits).max():.3f}",),
+    )
+
+
+def _unmasked(network: keras.Model) -> Finding | None:
+    """Of a network for one length, which cannot be given more zeros to read."""
+    tables = _embeddings(network)
+    if not tables or any(table.mask_zero for table in tables):
+        return None
+    return Finding(
+        "padding-not-masked",
+        "warning",
+        f"Embedding {tables[0].name!r} does not mask padding, so that the layers after "
+        f"it read zeros up to {network.input_shape[1]:,} steps as if they were text.",
+        "`keras.layers.Embedding(..., mask_zero=True)`, and `keras.Input((None,))` "
+        "for texts of any length.",
+    )
+
+
+def saturated_units(network: keras.Model, ids: np.ndarray) -> Finding | None:
+    """Most units of a layer are at the limits of their activation all the time.
+
+    The gates of LSTM and GRU are left out: they are there to be open or shut.
+
+    Raises:
+        ValueError: as `rnn_keras.diagnostics.saturation`.
+    """
+    stuck = {}
+    for key, shares in saturation(network, ids).items():
+        if key.rpartition("/")[2] in ("h", "c", "g"):
+            stuck[key] = float((shares > _STUCK).mean())
+    many = {key: share for key, share in stuck.items() if share > _MANY_STUCK}
+    if not many:
+        return None
+    worst = max(many, key=lambda key: many[key])
+    return Finding(
+        "saturated-units",
+        "warning",
+        f"In {worst.partition('/')[0]!r}, {percent(many[worst])} of the units are "
+        f"saturated at {percent(_STUCK)} of the steps or more: they hardly change "
+        "with what is read, and pass no gradient back.",
+        "Train again at a lower --learning-rate, and from smaller inputs where they "
+        "are numbers.",
+        tuple(f"{key}: {percent(share)}" for key, share in list(many.items())[:3]),
+    )
+
+
+def lost_gradients(
+    network: keras.Model, ids: np.ndarray, labels: np.ndarray
+) -> Finding | None:
+    """The loss's gradient vanishes before it reaches much of a text, or explodes.
+
+    Args:
+        network: from token ids to logits.
+        ids: `(texts, timesteps)`, padded on the right with 0.
+        labels: class indices `(texts,)`.
+
+    Raises:
+        ValueError: as `rnn_keras.diagnostics.gradient_flow`.
+    """
+    long = (ids != 0).sum(axis=1) >= _FEWEST_STEPS
+    if not long.any():
+        return None
+    flow = {
+        key: norms
+        for key, norms in gradient_flow(network, ids[long], labels[long]).items()
+        if key.endswith("/h")
+    }
+    return _exploding(network, flow) or _vanishing(flow, int(long.sum()))
+
+
+def _exploding(network: keras.Model, flow: dict[str, np.ndarray]) -> Finding | None:
+    """Along a reader, the gradient grows on its way back to what it read first."""
+    backwards = {
+        reader.name
+        for layer in network.layers
+        for reader in readers_of(layer)
+        if reader.go_backwards
+    }
+    for key, norms in flow.items():
+        name = key.partition("/")[0]
+        grown = []
+        for row in norms:
+            real = row[~np.isnan(row)]
+            first, last = (real[-1], real[0]) if name in backwards else real[[0, -1]]
+            grown.append(first / max(last, 1e-30))
+        growth = float(np.median(grown))
+        if growth > _EXPLODED or not np.isfinite(growth):
+            return Finding(
+                "exploding-gradients",
+                "warning",
+                f"In {name!r} the gradient of the loss is {growth:.0e} times as large "
+                "at the step that is read first as at the last.",
+                "Clip it (`rnn_keras.training.make_optimizer` does), lower "
+                "--learning-rate, or take --cell gru or lstm.",
+            )
+    return None
+
+
+def _vanishing(flow: dict[str, np.ndarray], texts: int) -> Finding | None:
+    """Steps that the gradient does not reach in any layer or direction."""
+    largest = np.max(list(flow.values()), axis=0)
+    lost = []
+    for row in largest:
+        real = row[~np.isnan(row)]
+        # A loss of 0 has no gradient anywhere: nothing has vanished on the way.
+        if real.max() > 0:
+            lost.append((real < _LOST * real.max()).mean())
+    if not lost or np.mean(lost) < _MANY_LOST:
+        return None
+    return Finding(
+        "vanishing-gradients",
+        "warning",
+        f"The gradient of the loss does not reach {percent(float(np.mean(lost)))} of "
+        f"the steps of {texts:,} texts: there it is below {_LOST:.0e} of the largest.",
+        "--pooling max_mean, which reads every state, or --cell gru or lstm, or a "
+        "shorter --max-length.",
+    )
+
+
+def dead_embeddings(
+    network: keras.Model, tokens: Sequence[str], trained: np.ndarray | None = None
+) -> list[Finding]:
+    """Rows of the embedding that are no numbers, all alike, or never moved.
+
+    Args:
+        network: whose first embedding is looked at, and Adam's memory of it, where
+            the optimizer is Adam.
+        tokens: of each id, padding and unknown included.
+        trained: how often each id occurs in the training texts `(ids,)`, for other
+            optimizers and to tell whether there was an unknown token to learn from.
+    """
+    tables = _embeddings(network)
+    if not tables:
+        return []
+    rows = np.asarray(tables[0].embeddings, "float64")[: len(tokens)]
+    found = [_bad_rows(rows, tokens)]
+    moved = _moved(network, tables[0])
+    moved = moved[: len(tokens)] if moved is not None else None
+    if moved is None and trained is not None:
+        moved = trained > 0
+    if moved is not None:
+        found += [_unmoved(moved, tokens), _unknown_unmoved(moved)]
+    return [finding for finding in found if finding is not None]
+
+
+def _bad_rows(rows: np.ndarray, tokens: Sequence[str]) -> Finding | None:
+    # The row of padding, the first, is masked and may be anything.
+    rows = rows[1:]
+    if not np.isfinite(rows).all():
+        bad, what = ~np.isfinite(rows).all(axis=1), "hold what is no number"
+    else:
+        _, group, size = np.unique(
+            rows, axis=0, return_inverse=True, return_counts=True
+        )
+        bad, what = size[group.ravel()] > 1, "are the same as another's"
+    if not bad.any():
+        return None
+    return Finding(
+        "dead-embeddings",
+        "error",
+        f"The vectors of {bad.sum():,} of {len(rows):,} tokens {what}, so that the "
+        "network cannot tell these tokens apart.",
+        "Train again from other initial weights (--seed), and at a lower "
+        "--learning-rate if the loss was no number.",
+        tuple(tokens[i + 1] for i in np.flatnonzero(bad)[:EXAMPLES]),
+    )
+
+
+def _unmoved(moved: np.ndarray, tokens: Sequence[str]) -> Finding | None:
+    still = np.flatnonzero(~moved[2:]) + 2
+    share = len(still) / max(1, len(moved) - 2)
+    if share <= _MANY_UNMOVED:
+        return None
+    return Finding(
+        "untrained-embeddings",
+        "warning",
+        f"The vectors of {len(still):,} of {len(moved) - 2:,} tokens "
+        f"({percent(share)}) never moved in training: what they say is what was drawn "
+        "at first.",
+        "Take the vocabulary from the texts that are trained on "
+        "(`TextClassifier.from_texts`), with a higher --min-count.",
+        tuple(tokens[i] for i in still[:EXAMPLES]),
+    )
+
+
+def _unknown_unmoved(moved: np.ndarray) -> Finding | None:
+    if len(moved) < 2 or moved[1]:
+        return None
+    return Finding(
+        "untrained-unknown",
+        "note",
+        "The vector of unknown tokens never moved in training, as no training text "
+        "has one: an unknown word in a new text adds noise.",
+        "--min-count 2 leaves rare tokens of the training texts unknown, to learn "
+        "from.",
+    )
+
+
+def _moved(network: keras.Model, table: keras.layers.Layer) -> np.ndarray | None:
+    """Whether each row ever had a gradient, by Adam's mean of its squares."""
+    optimizer = getattr(network, "optimizer", None)
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    squares = getattr(optimizer, "_velocities", None)
+    if not squares or not table.trainable or not int(optimizer.iterations):
+        return None
+    for variable, square in zip(network.trainable_variables, squares, strict=False):
+        if variable is table.embeddings:
+            return np.asarray(square).any(axis=1)
+    return None
+
+
+def _embeddings(network: keras.Model) -> list[keras.layers.Embedding]:
+    layers = network._flatten_layers()
+    return [layer for layer in layers if isinstance(layer, keras.layers.Embedding)]
+
+
+def _logits(network: keras.Model, ids: np.ndarray) -> np.ndarray:
+    return np.asarray(network(ids, training=False), "float32")
