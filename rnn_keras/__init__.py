@@ -57,6 +57,7 @@ _MODULE_OF = {
 _NEEDS_TENSORFLOW = {
     "audio",
     "batches",
+    "checkup",
     "classifier",
     "comparison",
     "contestants",
@@ -73,6 +74,7 @@ _NEEDS_TENSORFLOW = {
     "loop",
     "matching",
     "models",
+    "network_checks",
     "pipeline",
     "recipe",
     "recurrence",

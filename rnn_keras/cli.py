@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnn_keras.cli_compare import compare
+from rnn_keras.cli_doctor import doctor
 from rnn_keras.cli_train import train
 from rnn_keras.console import columns, load, one_line_errors
 from rnn_keras.errors import InputError
@@ -45,6 +46,7 @@ app = typer.Typer(
 
 app.command()(train)
 app.command()(compare)
+app.command()(doctor)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from rnn_keras import data_checks, token_checks
 from rnn_keras.errors import InputError
 from rnn_keras.findings import Finding, by_severity
 from rnn_keras.labelled import LabelledTexts, Splits, count_of, shorten
-from rnn_keras.labels import class_names_of
+from rnn_keras.labels import class_indices, class_names_of
 from rnn_keras.leaks import label_leaks
 from rnn_keras.recipe import recipe_for
 from rnn_keras.vectorization import TextVectorizer, Unit
@@ -56,7 +56,7 @@ def examine_data(
         The worst first; empty where nothing is found.
 
     Raises:
-        InputError: if there are no texts.
+        InputError: if there are no texts, or the test part has other classes.
 
     >>> from rnn_keras import load_dataset
     >>> [finding.name for finding in examine_data(load_dataset("seed"))]
@@ -66,6 +66,8 @@ def examine_data(
     train, test = _parts(data)
     if not len(train):
         raise InputError("no texts to examine")
+    if test is not None:
+        class_indices(test.labels, class_names_of(train.labels))
     classes = one_class(train)
     if classes is not None:
         return [classes]

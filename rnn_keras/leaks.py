@@ -82,9 +82,7 @@ def label_leaks(
 def _is_template(telltale: _Telltale) -> bool:
     # A full stop or a question mark stands at the end because that is its place.
     written = any(character.isalnum() for character in telltale.token)
-    return (
-        telltale.in_place and written and telltale.coverage >= _TEMPLATE_COVERAGE
-    )
+    return telltale.in_place and written and telltale.coverage >= _TEMPLATE_COVERAGE
 
 
 def _telltale_tokens(

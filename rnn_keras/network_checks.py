@@ -12,7 +12,9 @@ import numpy as np
 
 from rnn_keras.diagnostics import gradient_flow, saturation
 from rnn_keras.findings import EXAMPLES, Finding, percent
+from rnn_keras.intervals import share_interval
 from rnn_keras.steps import readers_of
+from rnn_keras.vectorization import UNKNOWN_ID
 
 _PADDING = 50
 # What is rounded in another order differs by 1e-6; what is read differs by more than
@@ -31,6 +33,8 @@ _FEWEST_STEPS = 10
 # Adam moves a token that is read once by some thousandths, so one in twenty of the
 # rows can be left by dropped tokens and texts that are cut.
 _MANY_UNMOVED = 0.05
+# One in fifty: an unknown token in every second or third short text.
+_UNKNOWN_MATTERS = 0.02
 
 
 def padding_changes_answers(network: keras.Model, ids: np.ndarray) -> Finding | None:
@@ -141,9 +145,10 @@ def _exploding(network: keras.Model, flow: dict[str, np.ndarray]) -> Finding | N
         grown = []
         for row in norms:
             real = row[~np.isnan(row)]
-            first, last = (real[-1], real[0]) if name in backwards else real[[0, -1]]
-            grown.append(first / max(last, 1e-30))
-        growth = float(np.median(grown))
+            first, last = real[[-1, 0]] if name in backwards else real[[0, -1]]
+            if last > 0:  # where the loss is 0, there is none to grow
+                grown.append(first / last)
+        growth = float(np.median(grown)) if grown else 0.0
         if growth > _EXPLODED or not np.isfinite(growth):
             return Finding(
                 "exploding-gradients",
@@ -187,20 +192,47 @@ def dead_embeddings(
             the optimizer is Adam.
         tokens: of each id, padding and unknown included.
         trained: how often each id occurs in the training texts `(ids,)`, for other
-            optimizers and to tell whether there was an unknown token to learn from.
+            optimizers.
     """
     tables = _embeddings(network)
     if not tables:
         return []
     rows = np.asarray(tables[0].embeddings, "float64")[: len(tokens)]
+    moved = _moved(network, trained)
     found = [_bad_rows(rows, tokens)]
-    moved = _moved(network, tables[0])
-    moved = moved[: len(tokens)] if moved is not None else None
-    if moved is None and trained is not None:
-        moved = trained > 0
     if moved is not None:
-        found += [_unmoved(moved, tokens), _unknown_unmoved(moved)]
+        found.append(_unmoved(moved[: len(tokens)], tokens))
     return [finding for finding in found if finding is not None]
+
+
+def untrained_unknown(
+    network: keras.Model,
+    unknown: int,
+    tokens: int,
+    trained: np.ndarray | None = None,
+) -> Finding | None:
+    """New texts have unknown tokens, whose vector has learned nothing.
+
+    Args:
+        network: as in `dead_embeddings`.
+        unknown: how many tokens of new texts are unknown.
+        tokens: how many they have.
+        trained: as in `dead_embeddings`.
+    """
+    moved = _moved(network, trained)
+    if moved is None or len(moved) <= UNKNOWN_ID or moved[UNKNOWN_ID]:
+        return None
+    share = share_interval(unknown, tokens)
+    if share.low < _UNKNOWN_MATTERS:
+        return None
+    return Finding(
+        "untrained-unknown",
+        "note",
+        f"{percent(share.mean)} of the tokens of new texts are unknown, and no "
+        "training text has one, so that their vector is what was drawn at first.",
+        "--min-count 2 leaves rare tokens of the training texts unknown, to learn "
+        "from.",
+    )
 
 
 def _bad_rows(rows: np.ndarray, tokens: Sequence[str]) -> Finding | None:
@@ -243,30 +275,18 @@ def _unmoved(moved: np.ndarray, tokens: Sequence[str]) -> Finding | None:
     )
 
 
-def _unknown_unmoved(moved: np.ndarray) -> Finding | None:
-    if len(moved) < 2 or moved[1]:
-        return None
-    return Finding(
-        "untrained-unknown",
-        "note",
-        "The vector of unknown tokens never moved in training, as no training text "
-        "has one: an unknown word in a new text adds noise.",
-        "--min-count 2 leaves rare tokens of the training texts unknown, to learn "
-        "from.",
-    )
-
-
-def _moved(network: keras.Model, table: keras.layers.Layer) -> np.ndarray | None:
+def _moved(network: keras.Model, trained: np.ndarray | None) -> np.ndarray | None:
     """Whether each row ever had a gradient, by Adam's mean of its squares."""
+    tables = _embeddings(network)
     optimizer = getattr(network, "optimizer", None)
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     squares = getattr(optimizer, "_velocities", None)
-    if not squares or not table.trainable or not int(optimizer.iterations):
-        return None
-    for variable, square in zip(network.trainable_variables, squares, strict=False):
-        if variable is table.embeddings:
-            return np.asarray(square).any(axis=1)
-    return None
+    if tables and squares and int(optimizer.iterations):
+        pairs = zip(network.trainable_variables, squares, strict=False)
+        for variable, square in pairs:
+            if variable is tables[0].embeddings:
+                return np.asarray(square).any(axis=1)
+    return None if trained is None else trained > 0
 
 
 def _embeddings(network: keras.Model) -> list[keras.layers.Embedding]:

@@ -141,9 +141,7 @@ def _unspaced(texts: list[str]) -> Finding | None:
 
 
 def _single(texts: list[str], words: list[Sequence[str]]) -> Finding | None:
-    rows = [
-        text for text, tokens in zip(texts, words, strict=True) if len(tokens) == 1
-    ]
+    rows = [text for text, tokens in zip(texts, words, strict=True) if len(tokens) == 1]
     share = share_interval(len(rows), len(texts))
     if share.low < _SINGLE:
         return None

@@ -32,3 +32,30 @@ def needs_corpus():
         pytest.skip(reason)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def healthy():
+    """Labelled texts that nothing is wrong with, and that can be learned.
+
+    Three words of a text tell its class, of twenty that do; six of sixty do not. The
+    order is drawn.
+    """
+    import numpy as np
+
+    from rnn_keras.labelled import LabelledTexts
+
+    rng = np.random.default_rng(0)
+    common = [
+        f"{a}{b}" for a in "bdfgklmnpr" for b in ("an", "el", "ir", "om", "ut", "y")
+    ]
+    telling = {
+        "pos": [f"{a}oor" for a in "bcdfghjklmnpqrstvwxz"],
+        "neg": [f"{a}eek" for a in "bcdfghjklmnpqrstvwxz"],
+    }
+    texts, labels = [], []
+    for label in ["pos", "neg"] * 200:
+        words = [*rng.choice(common, 6), *rng.choice(telling[label], 3)]
+        texts.append(" ".join(rng.permutation(words).tolist()))
+        labels.append(label)
+    return LabelledTexts(texts, labels, "healthy")

@@ -1,0 +1,262 @@
+"""The training doctor, after training: looks at a run, or at any network.
+
+`examine_run` runs every check of `score_checks` and `network_checks` on the folder
+of a run, and those of `token_checks` with the run's own vectorizer; `examine_network`
+those that need no texts on a Keras model. Each check can be called alone, too. What
+the texts themselves show is in `rnn_keras.doctor`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from rnn_keras import network_checks, score_checks, token_checks
+from rnn_keras.classifier import TextClassifier
+from rnn_keras.doctor import lengths_of, sample_of, unknown_in
+from rnn_keras.errors import InputError
+from rnn_keras.findings import Finding, by_severity
+from rnn_keras.labelled import LabelledTexts, Splits
+from rnn_keras.labels import check_pairs, class_indices
+from rnn_keras.run_files import RunFiles, load_source, read_run, texts_of_run
+from rnn_keras.score_checks import History
+from rnn_keras.vectorization import PADDING_ID, UNKNOWN_ID, TextVectorizer
+
+# Predictions take most of the time: 2,000 reviews some ten seconds on two cores.
+_PREDICTED = 2_000
+# Step by step, outside of the fast loop, a network reads some hundred steps a second.
+_TEXTS, _STEPS = 16, 200
+_TEXTS_TO_PAD = 64
+# Run step by step, a network that is no chain of layers fails in one of these ways.
+_NO_CHAIN = (ValueError, TypeError, tf.errors.OpError)
+
+CHECKED = (
+    "loss, scores, overfitting, padding, saturation, gradients, embeddings, length, "
+    "unknown tokens, unit"
+)
+CHECKED_ALONE = "loss, baseline, overfitting, padding, embeddings"
+
+Report = Callable[[str], None]
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+def examine_run(
+    folder: str | Path, data: LabelledTexts | None = None, *, report: Report = _silent
+) -> list[Finding]:
+    """What is to be known of a finished run.
+
+    Args:
+        folder: holds `model.keras`, `metrics.json` and `history.csv`.
+        data: the labelled texts that it was made of, which are divided again as they
+            were; or others, which then are new texts. By default the source that
+            the run names, if it can be loaded and gives the same parts.
+        report: is given lines on what is not looked at, or in part only.
+
+    Returns:
+        The worst first; empty where nothing is found.
+
+    Raises:
+        InputError: if a file is missing or damaged, or `data` has a label that is
+            none of the classes.
+    """
+    folder = Path(folder)
+    files = read_run(folder)
+    classifier = TextClassifier.load(folder / "model.keras")
+    if list(classifier.class_names) != files.metrics["class_names"]:
+        raise InputError(f"{folder}: model.keras and metrics.json have other classes")
+    splits, texts = _texts(files, data, report)
+    shares = None if splits is None else _shares(splits.train.labels)
+    found = _of_history(files, shares)
+    baseline = files.metrics["baseline"]
+    found.append(score_checks.behind_baseline(files.metrics["test"], baseline))
+    if texts is None:
+        found += _of_scores(files)
+        ids = _any_ids(classifier.preprocessor.vocabulary_size())
+        found.append(network_checks.padding_changes_answers(classifier.network, ids))
+    else:
+        found += _of_answers(classifier, texts, report)
+        found += _of_reading(classifier.preprocessor, texts)
+        sample = sample_of(texts, _TEXTS_TO_PAD)
+        ids = classifier.preprocessor.encode(sample.texts).ids
+        labels = class_indices(sample.labels, classifier.class_names)
+        found += _of_network(classifier.network, ids, labels, report)
+    found += _of_rows(classifier, splits, texts)
+    return by_severity(found)
+
+
+def examine_network(
+    network: keras.Model,
+    ids: np.ndarray,
+    labels: np.ndarray,
+    history: History | None = None,
+    *,
+    report: Report = _silent,
+) -> list[Finding]:
+    """What is to be known of a trained network, of this package or any other.
+
+    Args:
+        network: from token ids `(batch, timesteps)` to logits; 0 is padding.
+        ids: texts that it was trained on `(texts, timesteps)`.
+        labels: their class indices `(texts,)`.
+        history: of its training with cross-entropy, `History.history` of `fit`.
+        report: is given lines on what is not looked at.
+
+    Returns:
+        The worst first; empty where nothing is found.
+
+    Raises:
+        InputError: if there are no texts, or not as many labels.
+    """
+    ids, labels = np.asarray(ids), np.asarray(labels)
+    check_pairs(ids, labels)
+    if not len(ids):
+        raise InputError("no texts to examine the network with")
+    found: list[Finding | None] = []
+    if history is not None:
+        shares = np.bincount(labels) / len(labels)
+        found += [
+            score_checks.loss_not_finite(history),
+            score_checks.loss_jumps(history),
+            score_checks.loss_at_chance(history, shares),
+            *score_checks.overfitting(history),
+        ]
+    rows = np.random.default_rng(0).permutation(len(ids))[:_TEXTS_TO_PAD]
+    found += _of_network(network, ids[rows], labels[rows], report)
+    counts = np.bincount(ids.ravel())
+    names = [f"id {i}" for i in range(len(counts))]
+    found += network_checks.dead_embeddings(network, names, counts)
+    return by_severity(found)
+
+
+def _texts(
+    files: RunFiles, data: LabelledTexts | None, report: Report
+) -> tuple[Splits | None, LabelledTexts | None]:
+    """The run's parts, if they are known, and texts to look at its answers with."""
+    metrics = files.metrics
+    corpus = load_source(metrics) if data is None else data
+    splits = None if corpus is None else texts_of_run(metrics, corpus)
+    if splits is not None:
+        return splits, splits.test
+    if data is None:
+        report(
+            f"{metrics['source']}: the texts of the run are not there, or are others; "
+            f"only {CHECKED_ALONE} looked at (--data gives them)"
+        )
+        return None, None
+    report(f"{data.source}: not the texts of the run; looked at as new ones")
+    others = data.test or data
+    class_indices(others.labels, metrics["class_names"])
+    return None, others
+
+
+def _of_history(
+    files: RunFiles, shares: Sequence[float] | None
+) -> list[Finding | None]:
+    history, metrics = files.history, files.metrics
+    sizes = metrics["texts"]
+    return [
+        score_checks.loss_not_finite(history),
+        score_checks.loss_jumps(history),
+        score_checks.loss_at_chance(history, shares, len(metrics["class_names"])),
+        *score_checks.overfitting(
+            history,
+            trained=sizes.get("train"),
+            validated=sizes.get("validation"),
+            best_kept=metrics["settings"].get("patience") is not None,
+        ),
+    ]
+
+
+def _of_scores(files: RunFiles) -> list[Finding | None]:
+    """Where there are no texts: whether all get one answer."""
+    whole = score_checks.one_answer(files.metrics["test"])
+    if whole is not None or not files.metrics["ngrams"]:
+        return [whole]
+    network = files.metrics["network"]
+    return [score_checks.one_answer(network, "network without its n-grams")]
+
+
+def _of_answers(
+    classifier: TextClassifier, texts: LabelledTexts, report: Report
+) -> list[Finding | None]:
+    """Of the classifier, and of its network alone, which n-grams can hide."""
+    sample = sample_of(texts, _PREDICTED)
+    if len(sample) < len(texts):
+        report(f"answers: to {len(sample):,} of {len(texts):,} texts")
+    names = classifier.class_names
+    true = class_indices(sample.labels, names)
+
+    def check(model: TextClassifier, what: str) -> Finding | None:
+        predicted = model.predict_proba(sample.texts).argmax(axis=1)
+        return score_checks.no_better_than_majority(true, predicted, len(names), what)
+
+    whole = check(classifier, "classifier")
+    if whole is not None or classifier.linear is None:
+        return [whole]
+    alone = TextClassifier(classifier.network, classifier.preprocessor, names)
+    return [check(alone, "network without its n-grams")]
+
+
+def _of_reading(
+    vectorizer: TextVectorizer, texts: LabelledTexts
+) -> list[Finding | None]:
+    sample = sample_of(texts, _PREDICTED)
+    words = TextVectorizer("word").tokenize(sample.texts)
+    lengths = lengths_of(sample.texts, words, vectorizer.unit)
+    return [
+        token_checks.wrong_unit(sample.texts, words, vectorizer.unit),
+        token_checks.cut_texts(lengths, vectorizer.max_length),
+        unknown_in(sample.texts, vectorizer),
+    ]
+
+
+def _of_network(
+    network: keras.Model, ids: np.ndarray, labels: np.ndarray, report: Report
+) -> list[Finding | None]:
+    found = [network_checks.padding_changes_answers(network, ids)]
+    read = np.flatnonzero((ids != 0).any(axis=1))[:_TEXTS]
+    short = ids[read]
+    if network.input_shape[1] is None:
+        short = short[:, : min(_STEPS, int((short != 0).sum(axis=1).max(initial=1)))]
+    try:
+        found.append(network_checks.saturated_units(network, short))
+        found.append(network_checks.lost_gradients(network, short, labels[read]))
+    except _NO_CHAIN as error:
+        reason = str(error).strip().split("\n")[0][:150]
+        report(f"saturation and gradients not looked at: {reason}")
+    return found
+
+
+def _of_rows(
+    classifier: TextClassifier, splits: Splits | None, texts: LabelledTexts | None
+) -> list[Finding | None]:
+    vectorizer, network = classifier.preprocessor, classifier.network
+    tokens, counts = vectorizer.get_vocabulary(), None
+    if splits is not None:
+        ids = vectorizer.encode(splits.train.texts).ids
+        counts = np.bincount(ids.ravel(), minlength=len(tokens))
+    found: list[Finding | None] = []
+    found += network_checks.dead_embeddings(network, tokens, counts)
+    if texts is not None:
+        ids = vectorizer.encode(sample_of(texts, _PREDICTED).texts).ids
+        unknown, read = np.sum(ids == UNKNOWN_ID), np.sum(ids != PADDING_ID)
+        found.append(
+            network_checks.untrained_unknown(network, int(unknown), int(read), counts)
+        )
+    return found
+
+
+def _shares(labels: Sequence[str]) -> list[float]:
+    counts = Counter(labels)
+    return [count / len(labels) for count in counts.values()]
+
+
+def _any_ids(vocabulary_size: int) -> np.ndarray:
+    """Token ids of no text, to read where there is none."""
+    return np.random.default_rng(0).integers(1, vocabulary_size, (_TEXTS, 20))

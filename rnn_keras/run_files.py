@@ -1,0 +1,141 @@
+"""The folder of a run, read back: its scores, its history, and its texts.
+
+What `rnn_keras.runs` wrote, checked as anything else that comes from a file. The
+texts are not in the folder: they are loaded and divided again, which gives the same
+parts, or are said to be others. No TensorFlow.
+"""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rnn_keras.corpora import CORPORA
+from rnn_keras.datasets import load_dataset
+from rnn_keras.errors import InputError
+from rnn_keras.labelled import LabelledTexts, Splits
+from rnn_keras.labels import class_names_of
+
+# What is read of `metrics.json`, and what it has to be.
+_KEYS = {
+    "test": dict,
+    "network": dict,
+    "baseline": dict,
+    "ngrams": int,
+    "seed": int,
+    "source": str,
+    "class_names": list,
+    "texts": dict,
+    "settings": dict,
+}
+_SCORES = ("accuracy", "f1", "n")
+_PARTS = ("train", "validation", "test")
+
+
+class RunFiles(NamedTuple):
+    """What a run left beside its model.
+
+    Attributes:
+        metrics: as `rnn_keras.runs` describes them.
+        history: a list of numbers a column of `history.csv`, without the epoch.
+    """
+
+    metrics: dict[str, Any]
+    history: dict[str, list[float]]
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder holds a run, or what is left of one."""
+    names = ("model.keras", "metrics.json", "history.csv")
+    return any((path / name).is_file() for name in names)
+
+
+def read_run(folder: Path) -> RunFiles:
+    """The scores and the history of a run.
+
+    Raises:
+        InputError: if a file is missing, damaged, or lacks what is needed.
+    """
+    for name in ("model.keras", "metrics.json", "history.csv"):
+        if not (folder / name).is_file():
+            raise InputError(
+                f"{folder / name}: no such file; expected what rnn-keras train wrote"
+            )
+    metrics = _read_metrics(folder / "metrics.json")
+    return RunFiles(metrics, _read_history(folder / "history.csv"))
+
+
+def texts_of_run(metrics: dict[str, Any], corpus: LabelledTexts) -> Splits | None:
+    """The parts that a run was trained and scored on, where `corpus` holds them.
+
+    Dividing it with the run's seed must give parts of the same sizes and classes;
+    that these are the same texts is taken from that.
+    """
+    try:
+        splits = corpus.split(seed=metrics["seed"])
+    except InputError:
+        return None
+    sizes = {name: len(getattr(splits, name)) for name in _PARTS}
+    same = sizes == {name: metrics["texts"].get(name) for name in _PARTS}
+    names = class_names_of(splits.train.labels)
+    return splits if same and names == metrics["class_names"] else None
+
+
+def load_source(metrics: dict[str, Any]) -> LabelledTexts | None:
+    """The data that a run names, if they are here and can be read without options."""
+    source = metrics["source"]
+    known = CORPORA.get(source)
+    if known is not None and known.url and not known.cached.exists():
+        return None  # to look at a run is no reason for a download
+    try:
+        return load_dataset(source)
+    except InputError:
+        return None
+
+
+def _read_metrics(path: Path) -> dict[str, Any]:
+    try:
+        metrics = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(metrics, dict):
+        raise InputError(f"{path}: expected an object, as rnn-keras train writes it")
+    for key, kind in _KEYS.items():
+        if not isinstance(metrics.get(key), kind):
+            what = "missing" if key not in metrics else "of another kind"
+            raise InputError(f"{path}: {key!r} is {what}; expected a {kind.__name__}")
+    for part in ("test", "network", "baseline"):
+        missing = [key for key in _SCORES if key not in metrics[part]]
+        if missing:
+            raise InputError(f"{path}: {part!r} has no {missing[0]!r}")
+    return metrics
+
+
+def _read_history(path: Path) -> dict[str, list[float]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    head = rows[0] if rows else []
+    if "epoch" not in head or "loss" not in head:
+        raise InputError(
+            f"{path}: expected columns 'epoch' and 'loss' in its first row"
+        )
+    if len(rows) < 2:
+        raise InputError(f"{path}: holds no epoch")
+    history: dict[str, list[float]] = {name: [] for name in head}
+    for i, row in enumerate(rows[1:], 2):
+        if len(row) != len(head):
+            raise InputError(
+                f"{path}: row {i} has {len(row)} fields, but the first has {len(head)}"
+            )
+        for name, cell in zip(head, row, strict=True):
+            try:
+                history[name].append(float(cell))
+            except ValueError:
+                raise InputError(
+                    f"{path}: row {i}, column {name!r}: {cell!r:.40} is no number"
+                ) from None
+    del history["epoch"]
+    return history

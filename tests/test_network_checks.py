@@ -1,0 +1,186 @@
+"""Networks made to be ill in one way, beside the same network in health."""
+
+import keras
+import numpy as np
+import pytest
+
+from rnn_keras import network_checks as checks
+from rnn_keras.models import build_classifier
+
+RNG = np.random.default_rng(0)
+LENGTHS = RNG.integers(12, 41, 8)
+IDS = np.where(np.arange(40) < LENGTHS[:, None], RNG.integers(1, 20, (8, 40)), 0)
+LABELS = np.arange(8) % 2
+TOKENS = ["", "[UNK]", *(f"t{i}" for i in range(2, 20))]
+
+
+def plain(mask_zero=True, length=None, *layers):
+    network = keras.Sequential(
+        [
+            keras.Input((length,), dtype="int32"),
+            keras.layers.Embedding(20, 4, mask_zero=mask_zero),
+            *(layers or (keras.layers.SimpleRNN(4),)),
+            keras.layers.Dense(2),
+        ]
+    )
+    return compiled(network)
+
+
+def compiled(network, optimizer="adam"):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile(optimizer, loss, run_eagerly=True)  # a graph takes seconds
+    return network
+
+
+def recurrent(scale, inputs=1.0, **arguments):
+    """With a recurrent kernel that is `scale` times a rotation."""
+    layer = keras.layers.SimpleRNN(4, name="rnn", **arguments)
+    network = plain(True, None, layer)
+    rotation, _ = np.linalg.qr(RNG.normal(size=(4, 4)))
+    kernel, _, bias = layer.get_weights()
+    layer.set_weights([inputs * kernel, (scale * rotation).astype("float32"), bias])
+    return network
+
+
+@pytest.mark.parametrize("cell", ["simple_rnn", "gru", "lstm"])
+@pytest.mark.parametrize("pooling", ["last", "max_mean"])
+def test_this_packages_networks_pass_all_checks(cell, pooling):
+    network = build_classifier(
+        20, 2, cell=cell, units=4, embedding_dim=4, pooling=pooling, bidirectional=True
+    )
+    compiled(network).fit(IDS, LABELS, epochs=1, verbose=0)
+    few = IDS[:4, :20]
+    assert checks.padding_changes_answers(network, few) is None
+    assert checks.saturated_units(network, few) is None
+    assert checks.lost_gradients(network, few, LABELS[:4]) is None
+    assert checks.dead_embeddings(network, TOKENS) == []
+
+
+def test_padding_that_is_read_is_an_error():
+    assert checks.padding_changes_answers(plain(), IDS) is None
+    found = checks.padding_changes_answers(plain(mask_zero=False), IDS)
+    assert (found.name, found.severity) == ("padding-changes-answers", "error")
+    assert "100 % of 8 texts get other logits" in found.says
+    assert "mask_zero=True" in found.cure
+
+
+def test_a_mask_that_a_layer_drops_is_found_too():
+    average = keras.layers.Lambda(lambda x: keras.ops.mean(x, axis=1))
+    rnn = keras.layers.SimpleRNN(4, return_sequences=True)
+    with pytest.warns(UserWarning, match="destroy the mask"):
+        found = checks.padding_changes_answers(plain(True, None, rnn, average), IDS)
+    assert found.name == "padding-changes-answers"
+
+
+def test_a_network_for_one_length_is_known_by_its_embedding():
+    assert checks.padding_changes_answers(plain(True, 40), IDS) is None
+    found = checks.padding_changes_answers(plain(False, 40), IDS)
+    assert (found.name, found.severity) == ("padding-not-masked", "warning")
+    assert "up to 40 steps" in found.says
+
+
+def test_half_precision_is_not_taken_for_padding_that_is_read():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        network, ill = plain(), plain(mask_zero=False)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert checks.padding_changes_answers(network, IDS) is None
+    assert checks.padding_changes_answers(ill, IDS).severity == "error"
+
+
+@pytest.mark.parametrize("cell", ["simple_rnn", "gru", "lstm"])
+def test_units_at_their_limits_are_found(cell):
+    network = build_classifier(20, 2, cell=cell, units=4, embedding_dim=4)
+    assert checks.saturated_units(network, IDS) is None
+    layer = network.get_layer(f"{cell}_1")
+    layer.set_weights([1000 * weight for weight in layer.get_weights()])
+    found = checks.saturated_units(network, IDS)
+    assert (found.name, found.severity) == ("saturated-units", "warning")
+    assert f"In '{cell}_1', 100 % of the units" in found.says
+
+
+def test_gates_that_are_open_or_shut_are_no_finding():
+    network = build_classifier(20, 2, cell="lstm", units=4, embedding_dim=4)
+    layer = network.get_layer("lstm_1")
+    kernel, recurrent_kernel, bias = layer.get_weights()
+    bias[:8] = 10  # i and f wide open
+    layer.set_weights([kernel, recurrent_kernel, bias])
+    assert checks.saturated_units(network, IDS) is None
+
+
+def test_a_gradient_that_vanishes_is_found():
+    found = checks.lost_gradients(recurrent(0.3), IDS, LABELS)
+    assert (found.name, found.severity) == ("vanishing-gradients", "warning")
+    # 0.3 to the 10th is 6e-6, and tanh takes its share: all but some ten steps.
+    said = float(found.says.split("reach ")[1].split(" %")[0])
+    expected = 100 * np.mean(1 - 10 / LENGTHS)
+    assert said == pytest.approx(expected, abs=6)
+    assert "--pooling max_mean" in found.cure
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_gradient_that_explodes_is_found_in_its_direction(backwards):
+    healthy = recurrent(1.0, activation="linear", go_backwards=backwards)
+    assert checks.lost_gradients(healthy, IDS, LABELS) is None
+    # A rotation keeps norms, so three times one makes them 3 ** (steps - 1).
+    # What is read is next to nothing, or the loss would be exact, 0 or huge.
+    network = recurrent(3.0, 1e-20, activation="linear", go_backwards=backwards)
+    found = checks.lost_gradients(network, IDS, LABELS)
+    assert (found.name, found.severity) == ("exploding-gradients", "warning")
+    said = float(found.says.split(" is ")[1].split(" ")[0])
+    assert said == pytest.approx(np.median(3.0 ** (LENGTHS - 1)), rel=0.1)
+
+
+def test_short_texts_have_no_way_to_vanish_on():
+    assert checks.lost_gradients(recurrent(0.3), IDS[:, :5], LABELS) is None
+
+
+def table_of(network):
+    return network.layers[0] if network.layers[0].weights else network.layers[1]
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_rows_that_are_alike_or_no_numbers_are_an_error(value):
+    network = plain()
+    table = table_of(network)
+    rows = table.get_weights()[0]
+    rows[5:7] = value
+    table.set_weights([rows])
+    (found,) = checks.dead_embeddings(network, TOKENS)
+    assert (found.name, found.severity) == ("dead-embeddings", "error")
+    assert found.says.startswith("The vectors of 2 of 19 tokens")
+    assert found.examples == ("t5", "t6")
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_rows_that_never_moved_are_found(optimizer):
+    network = compiled(plain(), optimizer)
+    seen = np.where(IDS > 10, 2, IDS)
+    before = table_of(network).get_weights()[0]
+    network.fit(seen, LABELS, epochs=2, verbose=0)
+    still = (table_of(network).get_weights()[0] == before).all(axis=1)[2:].sum()
+    counts = np.bincount(seen.ravel(), minlength=20)
+    (found,) = checks.dead_embeddings(network, TOKENS, counts)
+    assert (found.name, found.severity) == ("untrained-embeddings", "warning")
+    assert found.says.startswith(f"The vectors of {still} of 18 tokens")
+    assert found.examples == ("t11", "t12", "t13")
+
+
+def test_an_unknown_token_that_was_never_read_matters_where_new_texts_have_it():
+    network, other = plain(), plain()
+    network.fit(np.where(IDS == 1, 2, IDS), LABELS, epochs=1, verbose=0)
+    found = checks.untrained_unknown(network, 50, 1000)
+    assert (found.name, found.severity) == ("untrained-unknown", "note")
+    assert found.says.startswith("5.0 % of the tokens of new texts are unknown")
+    assert checks.untrained_unknown(network, 5, 1000) is None
+    other.fit(np.where(IDS == 2, 1, IDS), LABELS, epochs=1, verbose=0)
+    assert checks.untrained_unknown(other, 50, 1000) is None
+    assert checks.untrained_unknown(plain(), 50, 1000) is None
+    assert checks.dead_embeddings(network, TOKENS) == []
+
+
+def test_an_untrained_network_without_counts_says_nothing_of_its_rows():
+    assert checks.dead_embeddings(plain(), TOKENS) == []
+    numbers = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    assert checks.dead_embeddings(numbers, TOKENS) == []
