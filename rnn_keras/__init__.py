@@ -65,6 +65,7 @@ _NEEDS_TENSORFLOW = {
     "detokenization",
     "diagnostics",
     "doctor",
+    "embedding_checks",
     "explanation",
     "forecasting",
     "generation",

@@ -1,9 +1,9 @@
 """The training doctor, after training: looks at a run, or at any network.
 
-`examine_run` runs every check of `score_checks` and `network_checks` on the folder
-of a run, and those of `token_checks` with the run's own vectorizer; `examine_network`
-those that need no texts on a Keras model. Each check can be called alone, too. What
-the texts themselves show is in `rnn_keras.doctor`.
+`examine_run` runs every check of `score_checks`, `network_checks` and
+`embedding_checks` on the folder of a run, and those of `token_checks` with the run's
+own vectorizer; `examine_network` those that need no texts on a Keras model. Each can
+be called alone, too. What the texts themselves show is in `rnn_keras.doctor`.
 """
 
 from collections import Counter
@@ -14,7 +14,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnn_keras import network_checks, score_checks, token_checks
+from rnn_keras import (
+    embedding_checks,
+    network_checks,
+    score_checks,
+    token_checks,
+)
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.doctor import lengths_of, sample_of, unknown_in
 from rnn_keras.errors import InputError
@@ -130,7 +135,7 @@ def examine_network(
     found += _of_network(network, ids[rows], labels[rows], report)
     counts = np.bincount(ids.ravel())
     names = [f"id {i}" for i in range(len(counts))]
-    found += network_checks.dead_embeddings(network, names, counts)
+    found += embedding_checks.dead_embeddings(network, names, counts)
     return by_severity(found)
 
 
@@ -242,12 +247,12 @@ def _of_rows(
         ids = vectorizer.encode(splits.train.texts).ids
         counts = np.bincount(ids.ravel(), minlength=len(tokens))
     found: list[Finding | None] = []
-    found += network_checks.dead_embeddings(network, tokens, counts)
+    found += embedding_checks.dead_embeddings(network, tokens, counts)
     if texts is not None:
         ids = vectorizer.encode(sample_of(texts, _PREDICTED).texts).ids
         unknown, read = np.sum(ids == UNKNOWN_ID), np.sum(ids != PADDING_ID)
         found.append(
-            network_checks.untrained_unknown(network, int(unknown), int(read), counts)
+            embedding_checks.untrained_unknown(network, int(unknown), int(read), counts)
         )
     return found
 

@@ -118,6 +118,7 @@ def _print(found: list["Finding"], checked: str) -> None:
 
     def indented(text: str) -> None:
         for line in Text(text).wrap(console, console.width - 2):
+            line.rstrip()
             console.print(Text("  ").append_text(line))
 
     colours = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}

@@ -15,7 +15,7 @@ from rnn_keras import data_checks, token_checks
 from rnn_keras.errors import InputError
 from rnn_keras.findings import Finding, by_severity
 from rnn_keras.labelled import LabelledTexts, Splits, count_of, shorten
-from rnn_keras.labels import class_indices, class_names_of
+from rnn_keras.labels import class_names_of
 from rnn_keras.leaks import label_leaks
 from rnn_keras.recipe import recipe_for
 from rnn_keras.vectorization import TextVectorizer, Unit
@@ -67,7 +67,13 @@ def examine_data(
     if not len(train):
         raise InputError("no texts to examine")
     if test is not None:
-        class_indices(test.labels, class_names_of(train.labels))
+        names = class_names_of(train.labels)
+        unknown = sorted(set(test.labels) - set(names))
+        if unknown:
+            raise InputError(
+                f"test label {shorten(unknown[0])!r} is none of the classes of "
+                f"{train.source}: {', '.join(names)}"
+            )
     classes = one_class(train)
     if classes is not None:
         return [classes]

@@ -1,8 +1,8 @@
 """What the training doctor says: a sentence with its numbers, and what to do.
 
 The checks are in `rnn_keras.data_checks`, `leaks` and `token_checks`, which look at
-texts, and in `score_checks` and `network_checks`, which look at a run. Each gives a
-`Finding`, or `None` where all is well.
+texts, and in `score_checks`, `network_checks` and `embedding_checks`, which look at a
+run. Each gives a `Finding`, or `None` where all is well.
 """
 
 from collections.abc import Iterable

@@ -1,20 +1,17 @@
-"""What a network itself shows, on a few of its texts: padding, units, gradients, rows.
+"""What a network itself shows, on a few of its texts: padding, units, gradients.
 
 Each check takes a Keras model from token ids to logits, not only one of this package.
 Saturation and gradients need a chain of layers (`rnn_keras.steps`), and raise
 `ValueError` for another.
 """
 
-from collections.abc import Sequence
-
 import keras
 import numpy as np
 
 from rnn_keras.diagnostics import gradient_flow, saturation
-from rnn_keras.findings import EXAMPLES, Finding, percent
-from rnn_keras.intervals import share_interval
+from rnn_keras.embedding_checks import embeddings_of
+from rnn_keras.findings import Finding, percent
 from rnn_keras.steps import readers_of
-from rnn_keras.vectorization import UNKNOWN_ID
 
 _PADDING = 50
 # What is rounded in another order differs by 1e-6; what is read differs by more than
@@ -30,11 +27,6 @@ _MANY_LOST = 0.25
 _EXPLODED = 1e4
 # Below this many steps next to nothing vanishes or explodes.
 _FEWEST_STEPS = 10
-# Adam moves a token that is read once by some thousandths, so one in twenty of the
-# rows can be left by dropped tokens and texts that are cut.
-_MANY_UNMOVED = 0.05
-# One in fifty: an unknown token in every second or third short text.
-_UNKNOWN_MATTERS = 0.02
 
 
 def padding_changes_answers(network: keras.Model, ids: np.ndarray) -> Finding | None:
@@ -67,7 +59,7 @@ def padding_changes_answers(network: keras.Model, ids: np.ndarray) -> Finding | 
 
 def _unmasked(network: keras.Model) -> Finding | None:
     """Of a network for one length, which cannot be given more zeros to read."""
-    tables = _embeddings(network)
+    tables = embeddings_of(network)
     if not tables or any(table.mask_zero for table in tables):
         return None
     return Finding(
@@ -180,118 +172,6 @@ def _vanishing(flow: dict[str, np.ndarray], texts: int) -> Finding | None:
         "--pooling max_mean, which reads every state, or --cell gru or lstm, or a "
         "shorter --max-length.",
     )
-
-
-def dead_embeddings(
-    network: keras.Model, tokens: Sequence[str], trained: np.ndarray | None = None
-) -> list[Finding]:
-    """Rows of the embedding that are no numbers, all alike, or never moved.
-
-    Args:
-        network: whose first embedding is looked at, and Adam's memory of it, where
-            the optimizer is Adam.
-        tokens: of each id, padding and unknown included.
-        trained: how often each id occurs in the training texts `(ids,)`, for other
-            optimizers.
-    """
-    tables = _embeddings(network)
-    if not tables:
-        return []
-    rows = np.asarray(tables[0].embeddings, "float64")[: len(tokens)]
-    moved = _moved(network, trained)
-    found = [_bad_rows(rows, tokens)]
-    if moved is not None:
-        found.append(_unmoved(moved[: len(tokens)], tokens))
-    return [finding for finding in found if finding is not None]
-
-
-def untrained_unknown(
-    network: keras.Model,
-    unknown: int,
-    tokens: int,
-    trained: np.ndarray | None = None,
-) -> Finding | None:
-    """New texts have unknown tokens, whose vector has learned nothing.
-
-    Args:
-        network: as in `dead_embeddings`.
-        unknown: how many tokens of new texts are unknown.
-        tokens: how many they have.
-        trained: as in `dead_embeddings`.
-    """
-    moved = _moved(network, trained)
-    if moved is None or len(moved) <= UNKNOWN_ID or moved[UNKNOWN_ID]:
-        return None
-    share = share_interval(unknown, tokens)
-    if share.low < _UNKNOWN_MATTERS:
-        return None
-    return Finding(
-        "untrained-unknown",
-        "note",
-        f"{percent(share.mean)} of the tokens of new texts are unknown, and no "
-        "training text has one, so that their vector is what was drawn at first.",
-        "--min-count 2 leaves rare tokens of the training texts unknown, to learn "
-        "from.",
-    )
-
-
-def _bad_rows(rows: np.ndarray, tokens: Sequence[str]) -> Finding | None:
-    # The row of padding, the first, is masked and may be anything.
-    rows = rows[1:]
-    if not np.isfinite(rows).all():
-        bad, what = ~np.isfinite(rows).all(axis=1), "hold what is no number"
-    else:
-        _, group, size = np.unique(
-            rows, axis=0, return_inverse=True, return_counts=True
-        )
-        bad, what = size[group.ravel()] > 1, "are the same as another's"
-    if not bad.any():
-        return None
-    return Finding(
-        "dead-embeddings",
-        "error",
-        f"The vectors of {bad.sum():,} of {len(rows):,} tokens {what}, so that the "
-        "network cannot tell these tokens apart.",
-        "Train again from other initial weights (--seed), and at a lower "
-        "--learning-rate if the loss was no number.",
-        tuple(tokens[i + 1] for i in np.flatnonzero(bad)[:EXAMPLES]),
-    )
-
-
-def _unmoved(moved: np.ndarray, tokens: Sequence[str]) -> Finding | None:
-    still = np.flatnonzero(~moved[2:]) + 2
-    share = len(still) / max(1, len(moved) - 2)
-    if share <= _MANY_UNMOVED:
-        return None
-    return Finding(
-        "untrained-embeddings",
-        "warning",
-        f"The vectors of {len(still):,} of {len(moved) - 2:,} tokens "
-        f"({percent(share)}) never moved in training: what they say is what was drawn "
-        "at first.",
-        "Take the vocabulary from the texts that are trained on "
-        "(`TextClassifier.from_texts`), with a higher --min-count.",
-        tuple(tokens[i] for i in still[:EXAMPLES]),
-    )
-
-
-def _moved(network: keras.Model, trained: np.ndarray | None) -> np.ndarray | None:
-    """Whether each row ever had a gradient, by Adam's mean of its squares."""
-    tables = _embeddings(network)
-    optimizer = getattr(network, "optimizer", None)
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    squares = getattr(optimizer, "_velocities", None)
-    if tables and squares and int(optimizer.iterations):
-        pairs = zip(network.trainable_variables, squares, strict=False)
-        for variable, square in pairs:
-            if variable is tables[0].embeddings:
-                return np.asarray(square).any(axis=1)
-    return None if trained is None else trained > 0
-
-
-def _embeddings(network: keras.Model) -> list[keras.layers.Embedding]:
-    layers = network._flatten_layers()
-    return [layer for layer in layers if isinstance(layer, keras.layers.Embedding)]
 
 
 def _logits(network: keras.Model, ids: np.ndarray) -> np.ndarray:

@@ -117,7 +117,7 @@ def test_without_texts_there_is_nothing_to_examine(healthy):
         examine_data(empty)
     with pytest.raises(InputError, match="no texts to examine"):
         examine_data(Splits(empty, empty, healthy, ()))
-    with pytest.raises(InputError, match="label 'ugly' is none of"):
+    with pytest.raises(InputError, match="label 'ugly' is none of the classes of"):
         examine_data(replace(healthy, test=LabelledTexts(["a"], ["ugly"])))
 
 

@@ -11,7 +11,6 @@ RNG = np.random.default_rng(0)
 LENGTHS = RNG.integers(12, 41, 8)
 IDS = np.where(np.arange(40) < LENGTHS[:, None], RNG.integers(1, 20, (8, 40)), 0)
 LABELS = np.arange(8) % 2
-TOKENS = ["", "[UNK]", *(f"t{i}" for i in range(2, 20))]
 
 
 def plain(mask_zero=True, length=None, *layers):
@@ -53,7 +52,6 @@ def test_this_packages_networks_pass_all_checks(cell, pooling):
     assert checks.padding_changes_answers(network, few) is None
     assert checks.saturated_units(network, few) is None
     assert checks.lost_gradients(network, few, LABELS[:4]) is None
-    assert checks.dead_embeddings(network, TOKENS) == []
 
 
 def test_padding_that_is_read_is_an_error():
@@ -134,53 +132,3 @@ def test_a_gradient_that_explodes_is_found_in_its_direction(backwards):
 
 def test_short_texts_have_no_way_to_vanish_on():
     assert checks.lost_gradients(recurrent(0.3), IDS[:, :5], LABELS) is None
-
-
-def table_of(network):
-    return network.layers[0] if network.layers[0].weights else network.layers[1]
-
-
-@pytest.mark.parametrize("value", [0.0, np.nan])
-def test_rows_that_are_alike_or_no_numbers_are_an_error(value):
-    network = plain()
-    table = table_of(network)
-    rows = table.get_weights()[0]
-    rows[5:7] = value
-    table.set_weights([rows])
-    (found,) = checks.dead_embeddings(network, TOKENS)
-    assert (found.name, found.severity) == ("dead-embeddings", "error")
-    assert found.says.startswith("The vectors of 2 of 19 tokens")
-    assert found.examples == ("t5", "t6")
-
-
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_rows_that_never_moved_are_found(optimizer):
-    network = compiled(plain(), optimizer)
-    seen = np.where(IDS > 10, 2, IDS)
-    before = table_of(network).get_weights()[0]
-    network.fit(seen, LABELS, epochs=2, verbose=0)
-    still = (table_of(network).get_weights()[0] == before).all(axis=1)[2:].sum()
-    counts = np.bincount(seen.ravel(), minlength=20)
-    (found,) = checks.dead_embeddings(network, TOKENS, counts)
-    assert (found.name, found.severity) == ("untrained-embeddings", "warning")
-    assert found.says.startswith(f"The vectors of {still} of 18 tokens")
-    assert found.examples == ("t11", "t12", "t13")
-
-
-def test_an_unknown_token_that_was_never_read_matters_where_new_texts_have_it():
-    network, other = plain(), plain()
-    network.fit(np.where(IDS == 1, 2, IDS), LABELS, epochs=1, verbose=0)
-    found = checks.untrained_unknown(network, 50, 1000)
-    assert (found.name, found.severity) == ("untrained-unknown", "note")
-    assert found.says.startswith("5.0 % of the tokens of new texts are unknown")
-    assert checks.untrained_unknown(network, 5, 1000) is None
-    other.fit(np.where(IDS == 2, 1, IDS), LABELS, epochs=1, verbose=0)
-    assert checks.untrained_unknown(other, 50, 1000) is None
-    assert checks.untrained_unknown(plain(), 50, 1000) is None
-    assert checks.dead_embeddings(network, TOKENS) == []
-
-
-def test_an_untrained_network_without_counts_says_nothing_of_its_rows():
-    assert checks.dead_embeddings(plain(), TOKENS) == []
-    numbers = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    assert checks.dead_embeddings(numbers, TOKENS) == []
