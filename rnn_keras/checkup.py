@@ -116,12 +116,18 @@ def examine_network(
         The worst first; empty where nothing is found.
 
     Raises:
-        InputError: if there are no texts, or not as many labels.
+        InputError: if there are no texts, or not as many labels, or the network is
+            of another kind.
     """
     ids, labels = np.asarray(ids), np.asarray(labels)
     check_pairs(ids, labels)
     if not len(ids):
         raise InputError("no texts to examine the network with")
+    if len(network.inputs) != 1 or len(network.outputs[0].shape) != 2:
+        raise InputError(
+            f"network {network.name!r}: expected one from token ids (batch, timesteps) "
+            "to logits (batch, classes)"
+        )
     found: list[Finding | None] = []
     if history is not None:
         shares = np.bincount(labels) / len(labels)
@@ -226,16 +232,21 @@ def _of_network(
 ) -> list[Finding | None]:
     found = [network_checks.padding_changes_answers(network, ids)]
     read = np.flatnonzero((ids != 0).any(axis=1))[:_TEXTS]
-    short = ids[read]
-    if network.input_shape[1] is None:
-        short = short[:, : min(_STEPS, int((short != 0).sum(axis=1).max(initial=1)))]
+    few = ids[read] if network.input_shape[1] is not None else _shortened(ids[read])
     try:
-        found.append(network_checks.saturated_units(network, short))
-        found.append(network_checks.lost_gradients(network, short, labels[read]))
+        found.append(network_checks.saturated_units(network, few))
+        found.append(network_checks.lost_gradients(network, few, labels[read]))
     except _NO_CHAIN as error:
         reason = str(error).strip().split("\n")[0][:150]
         report(f"saturation and gradients not looked at: {reason}")
     return found
+
+
+def _shortened(ids: np.ndarray) -> np.ndarray:
+    """The first tokens of each text, whichever side it is padded on."""
+    rows = [row[row != 0][:_STEPS] for row in ids]
+    longest = max(map(len, rows), default=1)
+    return np.array([np.pad(row, (0, longest - len(row))) for row in rows])
 
 
 def _of_rows(

@@ -32,7 +32,7 @@ def dead_embeddings(
             the optimizer is Adam.
         tokens: of each id, padding and unknown included.
         trained: how often each id occurs in the training texts `(ids,)`, for other
-            optimizers.
+            optimizers and to tell why a row did not move.
     """
     tables = embeddings_of(network)
     if not tables:
@@ -41,7 +41,7 @@ def dead_embeddings(
     moved = _moved(network, trained)
     found = [_bad_rows(rows, tokens)]
     if moved is not None:
-        found.append(_unmoved(moved[: len(tokens)], tokens))
+        found.append(_unmoved(moved[: len(tokens)], tokens, trained))
     return [finding for finding in found if finding is not None]
 
 
@@ -98,18 +98,24 @@ def _bad_rows(rows: np.ndarray, tokens: Sequence[str]) -> Finding | None:
     )
 
 
-def _unmoved(moved: np.ndarray, tokens: Sequence[str]) -> Finding | None:
+def _unmoved(
+    moved: np.ndarray, tokens: Sequence[str], trained: np.ndarray | None
+) -> Finding | None:
     still = np.flatnonzero(~moved[2:]) + 2
     share = len(still) / max(1, len(moved) - 2)
     if share <= _MANY_UNMOVED:
         return None
+    read = trained is not None and (trained[still] > 0).mean() > 0.5
     return Finding(
         "untrained-embeddings",
         "warning",
         f"The vectors of {len(still):,} of {len(moved) - 2:,} tokens "
         f"({percent(share)}) never moved in training: what they say is what was drawn "
         "at first.",
-        "Take the vocabulary from the texts that are trained on "
+        "The training texts have them, so the gradient did not reach them: train more "
+        "--epochs, with --pooling max_mean and less --token-dropout."
+        if read
+        else "Take the vocabulary from the texts that are trained on "
         "(`TextClassifier.from_texts`), with a higher --min-count.",
         tuple(tokens[i] for i in still[:EXAMPLES]),
     )

@@ -35,6 +35,8 @@ _IN_PLACE = 0.9
 # at one distance from an end, or, as a place-name may stand before an agency's, among
 # the first or last few tokens of texts at least four times as long.
 _HEAD = 8
+# Of tokens that tell, the most frequent are looked at closely.
+_CANDIDATES = 8
 
 
 class _Telltale(NamedTuple):
@@ -103,8 +105,10 @@ def _telltale_tokens(
             if n >= _COVERAGE * sizes[label]
             and _tells(n, everywhere[token], sizes[label], len(labels), _PRECISION)
         ]
+        telling.sort(key=lambda token: (-in_class[token], token))
         candidates = [
-            _telltale(label, [token], tokens, labels, sizes) for token in telling[:50]
+            _telltale(label, [token], tokens, labels, sizes)
+            for token in telling[:_CANDIDATES]
         ]
         if candidates:
             found.append(max(candidates, key=lambda t: (_is_template(t), t.coverage)))

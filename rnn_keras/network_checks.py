@@ -46,11 +46,13 @@ def padding_changes_answers(network: keras.Model, ids: np.ndarray) -> Finding | 
     if not off.any():
         return None
     other = (padded.argmax(axis=1) != logits.argmax(axis=1)).mean()
+    # A single logit, as some have for two classes, has no other beside it.
+    classes = f", {percent(other)} another class" if logits.shape[1] > 1 else ""
     return Finding(
         "padding-changes-answers",
         "error",
         f"With {_PADDING} more zeros behind them, {percent(off.mean())} of "
-        f"{len(ids):,} texts get other logits, {percent(other)} another class.",
+        f"{len(ids):,} texts get other logits{classes}.",
         "Mask padding: `keras.layers.Embedding(..., mask_zero=True)` and layers that "
         "pass the mask on, such as `rnn_keras.MaskedPooling1D`.",
         (f"logits off by up to {abs(padded - logits).max():.3f}",),
@@ -106,7 +108,7 @@ def lost_gradients(
     """The loss's gradient vanishes before it reaches much of a text, or explodes.
 
     Args:
-        network: from token ids to logits.
+        network: from token ids to logits, one for each class or one for two.
         ids: `(texts, timesteps)`, padded on the right with 0.
         labels: class indices `(texts,)`.
 
@@ -116,11 +118,11 @@ def lost_gradients(
     long = (ids != 0).sum(axis=1) >= _FEWEST_STEPS
     if not long.any():
         return None
-    flow = {
-        key: norms
-        for key, norms in gradient_flow(network, ids[long], labels[long]).items()
-        if key.endswith("/h")
-    }
+    loss = None
+    if network.output_shape[-1] == 1:
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    norms = gradient_flow(network, ids[long], labels[long], loss)
+    flow = {key: value for key, value in norms.items() if key.endswith("/h")}
     return _exploding(network, flow) or _vanishing(flow, int(long.sum()))
 
 
@@ -168,7 +170,8 @@ def _vanishing(flow: dict[str, np.ndarray], texts: int) -> Finding | None:
         "vanishing-gradients",
         "warning",
         f"The gradient of the loss does not reach {percent(float(np.mean(lost)))} of "
-        f"the steps of {texts:,} texts: there it is below {_LOST:.0e} of the largest.",
+        f"the steps of {texts:,} texts: there it is below 1 / {1 / _LOST:,.0f} of the "
+        "largest.",
         "--pooling max_mean, which reads every state, or --cell gru or lstm, or a "
         "shorter --max-length.",
     )

@@ -20,6 +20,7 @@ History = Mapping[str, Sequence[float]]
 # A network that has learned the class shares and nothing of the texts is within two
 # hundredths of their entropy: dropout and the first steps cost it about that.
 _GAIN = 0.02
+_ABOVE = 1.2
 # Adam's loss wavers by some hundredths from epoch to epoch. Half as much again, and a
 # tenth of a nat, is a step that went wrong.
 _JUMP, _JUMP_NATS = 1.5, 0.1
@@ -80,13 +81,16 @@ def loss_at_chance(
     chance = float(-(known * np.log(known)).sum())
     if not losses or min(losses) < (1 - _GAIN) * chance:
         return None
+    # Well above it, the network is sure of what is wrong: its steps are too large.
+    above = min(losses) > _ABOVE * chance
+    change = "Lower --learning-rate" if above else "Raise --learning-rate or --epochs"
     return Finding(
         "loss-at-chance",
         "warning",
         f"The training loss is {min(losses):.3f} at best, and {chance:.3f} is what the "
         "shares of the classes give without a look at the texts.",
-        "Raise --learning-rate or --epochs, and if the network is your own, see to it "
-        "that padding is masked (`mask_zero=True`).",
+        f"{change}, and if the network is your own, see to it that padding is masked "
+        "(`mask_zero=True`).",
     )
 
 

@@ -159,13 +159,13 @@ IDS = np.tile(np.arange(1, 13), (6, 1))
 LABELS = np.array([0, 1] * 3)
 
 
-def made(mask_zero=True):
+def made(mask_zero=True, logits=2):
     network = keras.Sequential(
         [
             keras.Input((None,), dtype="int32"),
             keras.layers.Embedding(13, 4, mask_zero=mask_zero),
             keras.layers.GRU(4),
-            keras.layers.Dense(2),
+            keras.layers.Dense(logits),
         ]
     )
     return network
@@ -179,6 +179,13 @@ def test_a_plain_keras_network_is_examined():
         ("padding-changes-answers", "error"),
         ("loss-at-chance", "warning"),
     ]
+
+
+def test_padding_on_the_left_and_a_single_logit_are_usual_too():
+    left = np.pad(IDS, ((0, 0), (300, 0)))
+    assert examine_network(made(logits=1), left, LABELS) == []
+    (found,) = examine_network(made(mask_zero=False, logits=1), left, LABELS)
+    assert found.says.endswith("6 texts get other logits.")
 
 
 def test_a_network_that_is_no_chain_is_examined_in_part():
@@ -197,5 +204,8 @@ def test_a_network_that_is_no_chain_is_examined_in_part():
 def test_no_texts_or_other_labels_are_refused():
     with pytest.raises(InputError, match="6 texts, but 2 labels"):
         examine_network(made(), IDS, LABELS[:2])
+    steps = keras.Sequential([keras.Input((None, 2)), keras.layers.Dense(2)])
+    with pytest.raises(InputError, match="expected one from token ids"):
+        examine_network(steps, IDS, LABELS)
     with pytest.raises(InputError, match="no texts to examine"):
         examine_network(made(), IDS[:0], LABELS[:0])

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from rnn_keras.datasets import load_dataset
 from rnn_keras.doctor import examine_data, sample_of
 from rnn_keras.errors import InputError
 from rnn_keras.labelled import LabelledTexts, Splits
@@ -133,3 +134,28 @@ def test_of_many_texts_a_sample_is_looked_at_and_that_is_said():
     assert lines == [
         "leaks, lengths and units: 5,000 of 12,000 different texts looked at"
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("messages", [("unknown-tokens", "note")]),
+        ("seed", [("small-classes", "warning")]),
+    ],
+)
+def test_of_the_bundled_data_only_what_is_true_is_said(name, expected):
+    assert names(load_dataset(name)) == expected
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("sms_spam", ["repeats", "near-repeats"]),
+        ("chnsenticorp", ["near-repeats"]),
+        ("imdb", ["repeats", "near-repeats", "repeats-across", "cut-texts"]),
+    ],
+)
+def test_real_data_have_notes_and_no_more(name, expected, needs_corpus):
+    needs_corpus(name)
+    assert names(load_dataset(name)) == [(found, "note") for found in expected]

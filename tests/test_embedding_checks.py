@@ -59,6 +59,10 @@ def test_rows_that_never_moved_are_found(optimizer):
     assert (found.name, found.severity) == ("untrained-embeddings", "warning")
     assert found.says.startswith(f"The vectors of {still} of 18 tokens")
     assert found.examples == ("t11", "t12", "t13")
+    assert "Take the vocabulary" in found.cure
+    if optimizer == "adam":  # they were read, so something else kept them
+        (found,) = checks.dead_embeddings(network, TOKENS, counts + 1)
+        assert "the gradient did not reach them" in found.cure
 
 
 def test_an_unknown_token_that_was_never_read_matters_where_new_texts_have_it():

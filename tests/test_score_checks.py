@@ -72,6 +72,11 @@ def test_a_loss_at_chance_is_the_entropy_of_the_shares(losses, shares, classes, 
         assert f"and {chance} is what the shares" in found.says
 
 
+@pytest.mark.parametrize(("loss", "cure"), [(0.69, "Raise"), (2.6, "Lower")])
+def test_a_loss_far_above_chance_has_another_cure(loss, cure):
+    assert checks.loss_at_chance({"loss": [5.0, loss]}).cure.startswith(cure)
+
+
 RISING = {"loss": [0.6, 0.3, 0.1, 0.02], "val_loss": [0.6, 0.5, 0.7, 1.0]}
 
 
