@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     )
     from rnn_keras.errors import InputError
     from rnn_keras.generation import generate
-    from rnn_keras.inference import Prediction
     from rnn_keras.labelled import LabelledTexts
     from rnn_keras.layers import MaskedPooling1D
     from rnn_keras.models import (
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
         build_language_model,
         build_translator,
     )
+    from rnn_keras.predictions import Prediction
     from rnn_keras.series_models import build_forecaster, build_speech_recognizer
     from rnn_keras.speech import recognize
     from rnn_keras.translation import translate
@@ -37,7 +37,7 @@ _MODULE_OF = {
     "InputError": "errors",
     "LabelledTexts": "labelled",
     "MaskedPooling1D": "layers",
-    "Prediction": "inference",
+    "Prediction": "predictions",
     "TextClassifier": "classifier",
     "TextVectorizer": "vectorization",
     "build_classifier": "models",
@@ -67,6 +67,9 @@ _NEEDS_TENSORFLOW = {
     "doctor",
     "embedding_checks",
     "explanation",
+    "export",
+    "export_onnx",
+    "export_tensorflow",
     "forecasting",
     "generation",
     "inference",
@@ -84,6 +87,7 @@ _NEEDS_TENSORFLOW = {
     "speech",
     "steps",
     "store",
+    "text_rules",
     "training",
     "translation",
     "vectorization",

@@ -1,9 +1,8 @@
 """From a file to a model, and from token ids to probabilities."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -12,6 +11,7 @@ import tensorflow as tf
 from rnn_keras.archives import check_keras_file
 from rnn_keras.errors import InputError
 from rnn_keras.opening import kind_of_path
+from rnn_keras.predictions import run_by_length
 
 
 def load_model(path: str | Path, kind: type[keras.Model]) -> keras.Model:
@@ -52,22 +52,6 @@ def load_model(path: str | Path, kind: type[keras.Model]) -> keras.Model:
     return model
 
 
-class Prediction(NamedTuple):
-    """The answer to one text.
-
-    Attributes:
-        text: as it was given.
-        label: name of the most probable class.
-        probability: of that class.
-        probabilities: of every class, by name; they sum to 1.
-    """
-
-    text: str
-    label: str
-    probability: float
-    probabilities: dict[str, float]
-
-
 def make_forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     """A function from ids `(batch, timesteps)` to logits `(batch, classes)`.
 
@@ -97,35 +81,11 @@ def predict_probabilities(
         num_classes: for the shape of the answer to no texts.
         batch_size: texts at a time.
     """
-    # Short texts together, so that one long text does not pad them all.
-    lengths = (ids != 0).sum(axis=1)
-    order = np.argsort(lengths, kind="stable")
-    probabilities = np.empty((len(ids), num_classes), np.float32)
-    for start in range(0, len(ids), batch_size):
-        rows = order[start : start + batch_size]
-        longest = max(1, lengths[rows].max())
-        probabilities[rows] = _softmax(forward(ids[rows, :longest]))
-    return probabilities
+    return run_by_length(
+        lambda batch: _softmax(forward(batch)), ids, num_classes, batch_size
+    )
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
-
-
-def name_predictions(
-    texts: Sequence[str], probabilities: np.ndarray, class_names: Sequence[str]
-) -> list[Prediction]:
-    """The most probable class of each text; of equals the first.
-
-    Args:
-        texts: as they were given.
-        probabilities: `(texts, classes)`.
-        class_names: names of the columns.
-    """
-    predictions = []
-    for text, row in zip(texts, probabilities, strict=True):
-        named = dict(zip(class_names, row.tolist(), strict=True))
-        label = max(named, key=named.__getitem__)
-        predictions.append(Prediction(text, label, named[label], named))
-    return predictions

@@ -15,15 +15,10 @@ import numpy as np
 
 from rnn_keras.errors import InputError
 from rnn_keras.explanation import Explanation, explain_logits
-from rnn_keras.inference import (
-    Prediction,
-    load_model,
-    make_forward,
-    name_predictions,
-    predict_probabilities,
-)
+from rnn_keras.inference import load_model, make_forward, predict_probabilities
 from rnn_keras.labels import check_pairs, class_indices
 from rnn_keras.linear import LinearPath
+from rnn_keras.predictions import Prediction, name_predictions
 from rnn_keras.scoring import count_answers
 from rnn_keras.training import compile_network
 from rnn_keras.vectorization import TextVectorizer

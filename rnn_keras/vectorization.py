@@ -66,6 +66,11 @@ def stands_alone(tokens: Sequence[str]) -> np.ndarray:
     return tf.strings.regex_full_match(tokens, _ALONE).numpy()
 
 
+def separates_words(tokens: Sequence[str]) -> np.ndarray:
+    """Whether each is white space of any kind, or control characters."""
+    return tf.strings.regex_full_match(tokens, _SPACE).numpy()
+
+
 @keras.saving.register_keras_serializable(package="rnn_keras")
 def replace_nul(texts: Any) -> Any:
     """U+FFFD for each NUL, which NumPy's strings cannot end with.
