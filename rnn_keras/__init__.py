@@ -68,6 +68,7 @@ _NEEDS_TENSORFLOW = {
     "embedding_checks",
     "explanation",
     "export",
+    "export_check",
     "export_onnx",
     "export_tensorflow",
     "forecasting",

@@ -9,17 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rnn_keras.cli_compare import compare
 from rnn_keras.cli_doctor import doctor
+from rnn_keras.cli_export import export
 from rnn_keras.cli_train import train
-from rnn_keras.console import columns, load, one_line_errors
+from rnn_keras.console import columns, load, load_classifier, one_line_errors
 from rnn_keras.errors import InputError
 from rnn_keras.labelled import shorten
-from rnn_keras.opening import kind_of_path, reason_of
+from rnn_keras.opening import reason_of
 from rnn_keras.options import (
     AsJson,
     Encoding,
@@ -31,9 +32,6 @@ from rnn_keras.options import (
     TextColumn,
 )
 from rnn_keras.printable import json_line, printable
-
-if TYPE_CHECKING:
-    from rnn_keras.classifier import TextClassifier
 
 app = typer.Typer(
     help="Train and use recurrent text classifiers.",
@@ -47,6 +45,7 @@ app = typer.Typer(
 app.command()(train)
 app.command()(compare)
 app.command()(doctor)
+app.command()(export)
 
 
 @app.command()
@@ -77,7 +76,7 @@ def evaluate(
             corpus = corpus.test or corpus
             chunks = [(corpus.texts, corpus.labels)]
         with _network_errors(run):
-            scores = _load_classifier(run).evaluate_chunks(chunks)
+            scores = load_classifier(run).evaluate_chunks(chunks)
     if as_json:
         print(json_line(scores))
     else:
@@ -112,7 +111,7 @@ def predict(
         sys.stdin.reconfigure(encoding="utf-8", errors="replace")
         lines = (line.rstrip("\r\n") for line in sys.stdin)
     with one_line_errors(), _network_errors(run):
-        classifier = _load_classifier(run)
+        classifier = load_classifier(run)
         while chunk := list(islice(lines, 1024)):
             for prediction in classifier.predict(chunk):
                 if as_json:
@@ -142,7 +141,7 @@ def explain(
     """
     sys.stdout.reconfigure(errors="replace")
     with one_line_errors(), _network_errors(run):
-        explanation = _load_classifier(run).explain(text, label)
+        explanation = load_classifier(run).explain(text, label)
         if figure is not None:
             from rnn_keras.charts import save_explanation
 
@@ -175,14 +174,3 @@ def _network_errors(run: Path) -> Iterator[None]:
             raise
         reason = shorten(reason_of(error), 120)
         raise InputError(f"{run}: its network cannot answer ({reason})") from error
-
-
-def _load_classifier(run: Path) -> "TextClassifier":
-    path = run / "model.keras" if kind_of_path(run) == "folder" else run
-    # `load` would find that too, but only after the seconds of TensorFlow's import.
-    if kind_of_path(path) != "file":
-        shown = shorten(str(path), 200)
-        raise InputError(f"{shown}: no such file; expected what rnn-keras train wrote")
-    from rnn_keras import TextClassifier
-
-    return TextClassifier.load(path)

@@ -1,17 +1,21 @@
-"""What the commands share: reading a source, and saying what goes wrong."""
+"""What the commands share: reading a source or a run, and saying what goes wrong."""
 
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from rnn_keras.errors import InputError
+from rnn_keras.labelled import shorten
+from rnn_keras.opening import kind_of_path
 from rnn_keras.printable import printable
 
 if TYPE_CHECKING:
+    from rnn_keras.classifier import TextClassifier
     from rnn_keras.labelled import LabelledTexts
     from rnn_keras.streaming import Stream
 
@@ -65,12 +69,22 @@ def stream(
     """
     from rnn_keras.streaming import Stream, table_rows
 
-    rows = [
-        None if name is None else table_rows(name, **table) for name in (source, test)
-    ]
-    opened = Stream(source, rows[0], seed=seed, test=rows[1])
+    other = None if test is None else table_rows(test, **table)
+    opened = Stream(source, table_rows(source, **table), seed=seed, test=other)
     say(f"{source}: {opened.labels.total():,} texts", *opened.notes)
     return opened
+
+
+def load_classifier(run: Path) -> "TextClassifier":
+    """The classifier in a folder that train wrote, or in a file."""
+    path = run / "model.keras" if kind_of_path(run) == "folder" else run
+    # `load` would find that too, but only after the seconds of TensorFlow's import.
+    if kind_of_path(path) != "file":
+        shown = shorten(str(path), 200)
+        raise InputError(f"{shown}: no such file; expected what rnn-keras train wrote")
+    from rnn_keras import TextClassifier
+
+    return TextClassifier.load(path)
 
 
 def say(*lines: str) -> None:

@@ -12,9 +12,6 @@ it came from (`rnn_keras.export_check`), before it is put in its place.
 """
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -23,6 +20,7 @@ import keras
 
 from rnn_keras.errors import InputError
 from rnn_keras.export_check import largest_difference
+from rnn_keras.export_files import check_targets, size, written_aside
 from rnn_keras.export_tensorflow import write_litert, write_saved_model
 from rnn_keras.exported import FORMAT_VERSION, INSTALL
 from rnn_keras.pipeline import TextPipeline
@@ -31,7 +29,6 @@ from rnn_keras.text_rules import tokenizer_rules
 
 Format = Literal["saved_model", "onnx", "litert"]
 FORMATS = get_args(Format)
-SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
 NEEDED = {
     "saved_model": (),
     "onnx": ("onnx", "onnxruntime"),
@@ -90,26 +87,16 @@ def export(
     path = Path(path)
     _check_classifier(classifier, format)
     length = _length(classifier.preprocessor.max_length, format, length)
-    targets = _targets(path, format)
-    for target in targets:
-        _check_free(target, path, format, force)
+    targets = check_targets(path, format, force)
     _check_packages(format)
-    try:
-        aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=path.parent))
-        try:
-            report(f"converting to {format}")
-            _write(classifier, aside / path.name, format, length)
-            report("comparing with the classifier")
-            with silence():
-                compared = largest_difference(
-                    classifier, aside / path.name, format, length
-                )
-            _put_in_place(aside, targets)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    sizes = {target: _size(target) for target in targets}
+    with written_aside(targets) as aside:
+        model = aside / path.name
+        report(f"converting to {format}")
+        _write(classifier, model, format, length)
+        report("comparing with the classifier")
+        with silence():
+            compared = largest_difference(classifier, model, format, length)
+    sizes = {target: size(target) for target in targets}
     return ExportReport(path, format, sizes, length, *compared)
 
 
@@ -193,73 +180,9 @@ def _length(max_length: int | None, format: str, length: int | None) -> int | No
     return length
 
 
-def _targets(path: Path, format: str) -> list[Path]:
-    """The model, and the description that goes beside it."""
-    suffix = SUFFIXES.get(format)
-    if suffix is None:
-        if path.suffix in (*SUFFIXES.values(), ".keras", ".json", ".h5"):
-            raise InputError(
-                f"{path}: a SavedModel is a folder; expected a name without "
-                f"{path.suffix}"
-            )
-        return [path]
-    if path.suffix != suffix:
-        raise InputError(f"{path}: expected a name that ends in {suffix}")
-    return [path, path.with_suffix(".json")]
-
-
-def _check_free(target: Path, path: Path, format: str, force: bool) -> None:
-    if not target.parent.is_dir():
-        raise InputError(f"{target.parent}: no such folder; {target.name} goes there")
-    if not target.exists():
-        return
-    if not force:
-        raise InputError(
-            f"{target}: exists already; choose another name, or give --force to "
-            "replace an older export"
-        )
-    if not _is_export(target, path, format):
-        raise InputError(f"{target}: is no older export; it is not replaced")
-
-
-def _is_export(target: Path, path: Path, format: str) -> bool:
-    """Whether `--force` may replace it: another model's description is none."""
-    if format == "saved_model":
-        return (target / "saved_model.pb").is_file()
-    if target == path:
-        return target.is_file()
-    try:
-        return json.loads(target.read_text(encoding="utf-8"))["model"] == path.name
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
 def _check_packages(format: str) -> None:
     for package in NEEDED[format]:
         try:
             __import__(package)
         except ImportError as error:
             raise InputError(f"{format} needs {package}: {INSTALL}") from error
-
-
-def _put_in_place(aside: Path, targets: list[Path]) -> None:
-    """Move what lies aside to where it belongs; what stood there comes back if not."""
-    older = aside / "older"
-    older.mkdir()
-    moved: list[tuple[Path, Path]] = []
-    try:
-        for target in targets:
-            if target.exists():
-                os.replace(target, older / target.name)
-                moved.append((older / target.name, target))
-            os.replace(aside / target.name, target)
-            moved.append((target, aside / target.name))
-    except OSError:
-        for now, before in reversed(moved):
-            os.replace(now, before)
-        raise
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())

@@ -24,6 +24,8 @@ from rnn_keras.predictions import Prediction, name_predictions, run_by_length
 
 FORMAT_VERSION = 1
 INSTALL = 'pip install "rnn_keras[export]"'
+# LiteRT copies the states of all steps at every step: large batches leave the cache.
+_BATCH_SIZES = {"onnx": 256, "litert": 8}
 
 
 class ExportedVectorizer:
@@ -138,23 +140,31 @@ class ExportedClassifier:
             ids = np.pad(ids, ((0, 0), (0, self.length - ids.shape[1])))
         return self._forward(ids)
 
-    def predict_proba(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
-        """Class probabilities `(texts, classes)`, columns as in `class_names`."""
+    def predict_proba(
+        self, texts: Sequence[str], batch_size: int | None = None
+    ) -> np.ndarray:
+        """Class probabilities `(texts, classes)`, columns as in `class_names`.
+
+        Args:
+            texts: a list of strings.
+            batch_size: texts at a time; by default what is fast.
+        """
+        batch_size = batch_size or _BATCH_SIZES[self.format]
         ids = self.vectorizer.encode(texts)
         return run_by_length(self.run, ids, len(self.class_names), batch_size)
 
     @overload
-    def predict(self, texts: str, batch_size: int = 256) -> Prediction: ...
+    def predict(self, texts: str, batch_size: int | None = None) -> Prediction: ...
     @overload
     def predict(
-        self, texts: Sequence[str], batch_size: int = 256
+        self, texts: Sequence[str], batch_size: int | None = None
     ) -> list[Prediction]: ...
-    def predict(self, texts, batch_size=256):
+    def predict(self, texts, batch_size=None):
         """Class name and probabilities of each text; one text gets one answer.
 
         Args:
             texts: a list of strings, or one string.
-            batch_size: texts at a time.
+            batch_size: texts at a time; by default what is fast.
         """
         if isinstance(texts, str):
             return self.predict([texts])[0]

@@ -1,0 +1,102 @@
+"""Where an export goes: never over something else, never half-written."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rnn_keras.errors import InputError
+
+SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
+
+
+def check_targets(path: Path, format: str, force: bool) -> list[Path]:
+    """The model at `path`, and the description that goes beside it.
+
+    Raises:
+        InputError: for a suffix of another format, a folder that is not there, or
+            a name that is taken: by anything, or with `force` by what is no older
+            export of that name.
+    """
+    suffix, targets = SUFFIXES.get(format), [path]
+    if suffix is not None:
+        targets.append(path.with_suffix(".json"))
+        if path.suffix != suffix:
+            raise InputError(f"{path}: expected a name that ends in {suffix}")
+    elif path.suffix in (*SUFFIXES.values(), ".keras", ".h5", ".json"):
+        raise InputError(
+            f"{path}: a SavedModel is a folder; expected a name without {path.suffix}"
+        )
+    if not path.name or not path.parent.is_dir():
+        raise InputError(f"{path}: expected a name in a folder that exists")
+    for target in targets:
+        older = _is_older(target, path, format)
+        if os.path.lexists(target) and not (force and older):
+            advice = ", or give --force to replace it" if older else ""
+            raise InputError(
+                f"{target}: exists, and is {'an' if older else 'no'} older export of "
+                f"this name; choose another name{advice}"
+            )
+    return targets
+
+
+def _is_older(target: Path, path: Path, format: str) -> bool:
+    if target.is_symlink():
+        return False
+    if format not in SUFFIXES:
+        return (target / "saved_model.pb").is_file()
+    if target == path:
+        return target.is_file()
+    try:
+        return json.loads(target.read_text(encoding="utf-8"))["model"] == path.name
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+@contextmanager
+def written_aside(targets: list[Path]) -> Iterator[Path]:
+    """A folder to write in; what has the name of a target there becomes it at the end.
+
+    An error before that leaves everything as it was.
+
+    Raises:
+        InputError: if something cannot be written.
+    """
+    aside = None
+    try:
+        aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=targets[0].parent))
+        yield aside
+        _put_in_place(aside, targets)
+    except OSError as error:
+        raise InputError(
+            f"{targets[0]}: cannot be written ({error.strerror or error})"
+        ) from error
+    finally:
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _put_in_place(aside: Path, targets: list[Path]) -> None:
+    older = aside / "older"
+    older.mkdir()
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for target in targets:
+            if target.exists():
+                os.replace(target, older / target.name)
+                moved.append((older / target.name, target))
+            os.replace(aside / target.name, target)
+            moved.append((target, aside / target.name))
+    except OSError:
+        for now, before in reversed(moved):
+            os.replace(now, before)
+        raise
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
