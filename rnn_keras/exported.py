@@ -25,7 +25,7 @@ from rnn_keras.predictions import Prediction, name_predictions, run_by_length
 FORMAT_VERSION = 1
 INSTALL = 'pip install "rnn_keras[export]"'
 # LiteRT copies the states of all steps at every step: large batches leave the cache.
-_BATCH_SIZES = {"onnx": 256, "litert": 8}
+_BATCH_SIZES = {"onnx": 32, "litert": 8}
 
 
 class ExportedVectorizer:
@@ -114,7 +114,13 @@ class ExportedClassifier:
         self.class_names: tuple[str, ...] = tuple(description["class_names"])
         self.length: int | None = description["length"]
         self.vectorizer = ExportedVectorizer(description)
-        self._forward = {"onnx": _onnx, "litert": _litert}[self.format](path)
+        try:
+            self._forward = {"onnx": _onnx, "litert": _litert}[self.format](path)
+        except InputError:
+            raise
+        except Exception as error:  # of classes that each runtime has for itself
+            reason = next(iter(str(error).strip().splitlines()), "")[:200]
+            raise InputError(f"{path}: cannot be loaded ({reason})") from error
 
     def run(self, ids: np.ndarray) -> np.ndarray:
         """Probabilities `(batch, classes)` of token ids.

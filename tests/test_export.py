@@ -107,7 +107,8 @@ def test_an_export_answers_as_the_classifier_alone_and_in_any_company(
     if format != "saved_model":
         exported = ExportedClassifier(path)
         ids = exported.vectorizer.encode(NEW[:3])
-        padded = np.pad(ids, ((0, 0), (0, LENGTH - ids.shape[1])))
+        longer = LENGTH if format == "litert" else LENGTH + 5
+        padded = np.pad(ids, ((0, 0), (0, longer - ids.shape[1])))
         np.testing.assert_allclose(exported.run(padded), expected[:3], atol=1e-5)
 
 
@@ -434,3 +435,71 @@ def test_a_disk_that_is_full_leaves_what_was_there(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"m.onnx: cannot be written .No space left"):
         export(unused(), path, "onnx", force=True)
     assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+# -- what the reader refuses ----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("written")
+    for name, format in [("a.onnx", "onnx"), ("b.tflite", "litert")]:
+        export(unused(), folder / name, format)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "b.tflite"])
+def test_ids_of_another_shape_are_refused(name, written):
+    exported = ExportedClassifier(written / name)
+    for ids in (np.zeros(3, int), np.zeros((1, 0), int), np.zeros((0, 3), int)):
+        with pytest.raises(InputError, match=r"must be \(batch, timesteps\) with one"):
+            exported.run(ids)
+    longer = np.full((2, LENGTH + 1), 2)
+    if name == "a.onnx":
+        assert exported.run(longer).shape == (2, 3)
+    else:
+        with pytest.raises(InputError, match="ids have 7 steps; this export takes 6"):
+            exported.run(longer)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"a\.json: no such file; expected what export wrote"),
+        ("{", r"a\.json: not written by export, or damaged"),
+        ("[]", r"a\.json: not written by export, or damaged"),
+        ('{"format_version": 2, "model": "a.onnx"}', "format version 2; expected 1"),
+        ('{"format_version": 1, "model": "b"}', r"belongs to b, not to a\.onnx"),
+    ],
+    ids=str,
+)
+def test_a_description_that_does_not_fit_is_refused(content, message, tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"")
+    if content is not None:
+        (tmp_path / "a.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        ExportedClassifier(tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("a.onnx", "onnxruntime"), ("b.tflite", "ai_edge_litert")]
+)
+def test_the_reader_names_a_missing_package(name, package, written, monkeypatch):
+    for module in [m for m in sys.modules if m.split(".")[0] == package]:
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(
+        InputError, match=r'needs .*: pip install "rnn_keras\[export\]"'
+    ):
+        ExportedClassifier(written / name)
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "b.tflite"])
+def test_a_damaged_model_is_refused(name, written, tmp_path):
+    path = tmp_path / name
+    path.write_bytes((written / name).read_bytes()[:100])
+    path.with_suffix(".json").write_bytes(
+        (written / name).with_suffix(".json").read_bytes()
+    )
+    with pytest.raises(InputError, match=rf"{name}: cannot be loaded \(") as error:
+        ExportedClassifier(path)
+    assert "\n" not in str(error.value)
