@@ -1,10 +1,10 @@
 """A classifier as an ONNX graph, of ONNX's own recurrent operations.
 
 ONNX has RNN, GRU and LSTM with a length for each text, so the graph is written layer
-by layer. tf2onnx 1.17 was tried: its conversion takes seconds, its loops are slower, of
-`rnn_keras.layers` it makes a file that onnxruntime does not load, and it writes a choice
-between numbers as a sum of products, so that the infinity of a masked maximum becomes
-`nan` for a text without tokens.
+by layer. tf2onnx 1.17 was tried: it takes seconds, its loops are slower, of
+`rnn_keras.layers` it makes a file that onnxruntime does not load, and it writes a
+choice between numbers as a sum of products, so that the infinity of a masked maximum
+becomes `nan` for a text without tokens.
 
 Left out: networks that are no chain of an embedding, recurrent layers, pooling over
 time and Dense, with dropout anywhere; and layers with an option that no builder of
