@@ -18,13 +18,14 @@ export RNN_KERAS_CACHE
 endif
 NBVAL := $(BIN)/pytest -q -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg
 
-.PHONY: help demo test test-portable test-data bench bench-quality lint unit nbval notebooks lab clean
+.PHONY: help demo test test-portable test-data bench bench-quality lint unit fuzz nbval notebooks lab clean
 
 help:
 	@echo "make demo           train on the bundled messages, then classify three"
 	@echo "make test           ruff, unit tests, notebooks against their stored outputs"
 	@echo "make test-portable  the notebooks with other kernels and one thread"
 	@echo "make test-data      tests and notebooks on the corpora in RNN_KERAS_CACHE"
+	@echo "make fuzz           two thousand arbitrary files and texts of each kind"
 	@echo "make bench          speed beside stock Keras and PyTorch, to benchmarks/speed.md"
 	@echo "make bench-quality  what the recipe and each of its choices are worth, to benchmarks/"
 	@echo "make notebooks      run all notebooks again, in place"
@@ -36,7 +37,7 @@ $(READY): pyproject.toml constraints.txt
 	  exit 2;; esac
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable ".[notebooks,parquet,test]"
+	  --constraint constraints.txt --editable ".[distributed,export,notebooks,parquet,test]"
 	@touch $@
 
 demo: $(READY)
@@ -54,6 +55,10 @@ lint: $(READY)
 
 unit: $(READY)
 	$(BIN)/pytest -q -n 2 -m "not data" --doctest-modules tests rnn_keras
+
+# The same strangers' files and texts as in the unit tests, two thousand of each kind.
+fuzz: $(READY)
+	$(BIN)/pytest -q -n 2 --hypothesis-profile=fuzz tests/test_fuzz.py
 
 nbval: $(READY)
 	$(NBVAL) $(NOTEBOOKS)
