@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from rnn_keras.distributed import whole
+
 
 def fixed_lengths(lengths: np.ndarray, count: int, multiple: int = 1) -> np.ndarray:
     """At most `count` lengths to pad to, such that the least padding is needed.
@@ -65,6 +67,7 @@ class Batches(keras.utils.PyDataset):
         seed: of the order; `None` keeps one order for all epochs, and fills nothing
             up: the last batch may then have fewer texts.
         fixed: the lengths to pad to, increasing, where others have chosen them.
+        shares: the number of texts in a batch is rounded up to a multiple of this.
     """
 
     def __init__(
@@ -77,11 +80,13 @@ class Batches(keras.utils.PyDataset):
         multiple: int = 1,
         seed: int | Sequence[int] | None = None,
         fixed: np.ndarray | None = None,
+        shares: int = 1,
     ):
         super().__init__()
         self.ids, self.labels = ids, labels
         self.count = -(-len(ids) // batch_size)
-        self.batch_size = -(-len(ids) // max(1, self.count))
+        even = -(-len(ids) // max(1, self.count))
+        self.batch_size = -(-even // shares) * shares
         lengths = (ids != 0).sum(axis=1)
         if fixed is None:
             fixed = fixed_lengths(lengths, num_lengths, multiple)
@@ -114,7 +119,7 @@ class Batches(keras.utils.PyDataset):
         if self.random is not None:
             missing = self.count * self.batch_size - len(order)
             order = np.concatenate(
-                [order, self.random.choice(order, missing, replace=False)]
+                [order, self.random.choice(order, missing, missing > len(order))]
             )
         size = self.batch_size
         self.batches = [order[i : i + size] for i in range(0, len(order), size)]
@@ -140,7 +145,7 @@ def of_any_length(batches: keras.utils.PyDataset) -> tf.data.Dataset:
     """
 
     def epoch() -> Iterator[Any]:
-        yield from map(batches.__getitem__, range(len(batches)))
+        yield from map(whole, map(batches.__getitem__, range(len(batches))))
         batches.on_epoch_end()
 
     signature = keras.tree.map_structure(

@@ -1,10 +1,8 @@
-"""Training that can be stopped at any instant: its whole state, in a file.
+"""Training that can be stopped at any instant: its state, kept in files.
 
 After a crash the same call goes on from the newest checkpoint, and ends with the same
 weights, bit for bit, as if nothing had happened (on the same machine: another one may
-add in another order). The state is that of the network, its optimizer, its metrics and
-its random generators, of the batches' order and the place in it, and of the early
-stopping: the best weights so far, and how long ago they were.
+add in another order).
 
 A checkpoint is an ordinary `.npz` file, called by its epoch, its batch, and the first
 digits of its SHA-256, so that a damaged one is known. It is written aside, flushed to
@@ -12,33 +10,23 @@ the disk and renamed: it is there whole or not at all.
 """
 
 import hashlib
-import json
+import io
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import keras
 import numpy as np
 
+from rnn_keras.distributed import from_first, process_index
 from rnn_keras.errors import InputError
-from rnn_keras.folders import replacing
+from rnn_keras.folders import write_whole
+from rnn_keras.state import Position, Running, capture, restore
 
 _KEPT = 2
-_STOPPING = ("wait", "stopped_epoch", "best", "best_epoch")
-
-
-class Position(NamedTuple):
-    """Where a run is: `batch` of `epoch` comes next, both counted from 0."""
-
-    epoch: int = 0
-    batch: int = 0
-
-    def __str__(self) -> str:
-        return f"epoch {self.epoch + 1}, batch {self.batch + 1}"
 
 
 class Stopped(KeyboardInterrupt):
@@ -57,7 +45,8 @@ class Checkpoints:
     """Where, and how often, a training run writes down its state.
 
     While it trains, Ctrl-C (SIGINT) and SIGTERM let the step that is going on come to
-    its end, write the state, and raise `Stopped`. A second Ctrl-C ends it at once.
+    its end, write the state, and raise `Stopped`. A second Ctrl-C ends it at once. Of
+    several processes that train together the first writes, and stops the others.
 
     Args:
         folder: for the files, of which the two newest are kept. A new one for each
@@ -83,6 +72,8 @@ class Checkpoints:
 
     def due(self) -> bool:
         """Whether a checkpoint is to be written now."""
+        if process_index() > 0:
+            return False
         waited = time.monotonic() - self._last
         return self._signal is not None or waited >= self.every
 
@@ -106,70 +97,36 @@ class Checkpoints:
         if self._signal is not None:
             raise KeyboardInterrupt
         self._signal = number
-        self.report("finishing this step; once more to stop at once")
+        who = (
+            "finishing this step" if process_index() == 0 else "process 0 stops the run"
+        )
+        self.report(f"{who}; once more to stop at once")
 
-    def save(
-        self,
-        position: Position,
-        network: keras.Model,
-        batches: Any,
-        callbacks: Sequence[keras.callbacks.Callback],
-    ) -> None:
+    def save(self, running: Running, position: Position) -> None:
         """Write the state, and stop if a signal asked for that.
 
         Args:
+            running: trained on at least one batch.
             position: what comes next.
-            network: compiled, and trained on at least one batch.
-            batches: with `get_state` and `set_state`.
-            callbacks: of which `EarlyStopping` and `History` have a state.
 
         Raises:
             OSError: if it cannot be written; those of before are still there.
             Stopped: after a signal.
         """
-        arrays = {f"variable_{i}": np.asarray(v) for i, v in enumerate(_all(network))}
-        plain: dict[str, Any] = {
-            "position": position,
-            "stop": network.stop_training,
-            "seconds": self.seconds + time.monotonic() - self._began,
-            "batches": batches.get_state(),
-            "callbacks": [],
-        }
-        for i, callback in enumerate(_stateful(callbacks)):
-            if isinstance(callback, keras.callbacks.History):
-                plain["callbacks"].append([callback.epoch, callback.history])
-                continue
-            plain["callbacks"].append([getattr(callback, name) for name in _STOPPING])
-            for j, weight in enumerate(callback.best_weights or ()):
-                arrays[f"best_{i}_{j}"] = weight
-        self._write(position, arrays, plain)
+        seconds = self.seconds + time.monotonic() - self._began
+        file = io.BytesIO()
+        np.savez(file, **capture(running, position, seconds))
+        content = file.getvalue()
+        place = f"{position.epoch:05d}-{position.batch:08d}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self.folder / f"{place}-{_digest(content)}.npz", content)
+        for older in self.files()[:-_KEPT]:
+            older.unlink()
         self._last = time.monotonic()
         if self._signal is not None:
             raise Stopped(position, self._signal)
 
-    def _write(
-        self, position: Position, arrays: dict[str, np.ndarray], plain: dict[str, Any]
-    ) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(plain, default=lambda value: value.item())
-        place = f"{position.epoch:05d}-{position.batch:08d}"
-        with replacing(self.folder / place) as file:
-            np.savez(file, plain=np.frombuffer(text.encode(), np.uint8), **arrays)
-        written = self.folder / place
-        written.rename(self.folder / f"{place}-{_digest(written)}.npz")
-        for older in self.files()[:-_KEPT]:
-            older.unlink()
-
-    def files(self) -> list[Path]:
-        """The checkpoints, the newest last."""
-        return sorted(self.folder.glob("*-*-*.npz"))
-
-    def restore(
-        self,
-        network: keras.Model,
-        batches: Any,
-        callbacks: Sequence[keras.callbacks.Callback],
-    ) -> Position | None:
+    def restore(self, running: Running) -> Position | None:
         """Bring all back to the newest state that is sound; a damaged one is named.
 
         Returns:
@@ -178,85 +135,33 @@ class Checkpoints:
         Raises:
             InputError: if the state is that of another network.
         """
+        content = from_first(self._newest() if process_index() == 0 else b"")
+        if not content:
+            return None
+        try:
+            position, self.seconds = restore(content, running)
+        except InputError as error:
+            raise InputError(
+                f"{self.folder}: holds {error}; choose another folder, or delete it"
+            ) from error
+        self.report(f"goes on with {position}")
+        return position
+
+    def files(self) -> list[Path]:
+        """The checkpoints, the newest last."""
+        return sorted(self.folder.glob("*-*-*.npz"))
+
+    def _newest(self) -> bytes:
         for path in reversed(self.files()):
-            try:
-                arrays, plain = _read(path)
-            except (OSError, ValueError, KeyError) as error:
-                self.report(f"{path}: damaged ({error}); the one before it is used")
-                continue
-            _make_variables(network, batches[0])
-            stateful = _stateful(callbacks)
-            found = [a for name, a in arrays.items() if name.startswith("variable")]
-            _check_shapes(path, found, _all(network))
-            for variable, array in zip(_all(network), found, strict=True):
-                # NumPy gives dtypes that are not its own, bfloat16, as bytes.
-                same = array.view(variable.dtype) if array.dtype.kind == "V" else array
-                variable.assign(same)
-            batches.set_state(plain["batches"])
-            network.stop_training, self.seconds = plain["stop"], plain["seconds"]
-            for i, (callback, state) in enumerate(
-                zip(stateful, plain["callbacks"], strict=True)
-            ):
-                _restore_callback(callback, state, _best(arrays, i))
-            position = Position(*plain["position"])
-            self.report(f"goes on with {position}")
-            return position
-        return None
+            content = path.read_bytes()
+            if path.stem.endswith(_digest(content)):
+                return content
+            self.report(
+                f"{path}: damaged (other bytes than were written); the one before it "
+                "is used"
+            )
+        return b""
 
 
-def _all(network: keras.Model) -> list[Any]:
-    """Every variable that training changes; random generators are among them."""
-    return [
-        *network.variables,
-        *network.optimizer.variables,
-        *network.metrics_variables,
-    ]
-
-
-def _make_variables(network: keras.Model, batch: tuple[np.ndarray, ...]) -> None:
-    """Those of optimizer and metrics, which Keras leaves to the first step."""
-    if not network.optimizer.built:
-        network.optimizer.build(network.trainable_variables)
-    network.test_on_batch(*batch)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    if path.stem.split("-")[-1] != _digest(path):
-        raise ValueError("other bytes than were written")
-    with np.load(path) as file:
-        arrays = dict(file)
-    return arrays, json.loads(arrays.pop("plain").tobytes())
-
-
-def _check_shapes(path: Path, found: list[np.ndarray], variables: list[Any]) -> None:
-    if [array.shape for array in found] != [tuple(v.shape) for v in variables]:
-        raise InputError(
-            f"{path}: the state of another network; choose another folder, or delete it"
-        )
-
-
-def _stateful(callbacks: Sequence[keras.callbacks.Callback]) -> list[Any]:
-    """Those that would end another way if they forgot what they have seen."""
-    kinds = (keras.callbacks.History, keras.callbacks.EarlyStopping)
-    return [callback for callback in callbacks if isinstance(callback, kinds)]
-
-
-def _best(arrays: dict[str, np.ndarray], i: int) -> list[np.ndarray] | None:
-    return [a for name, a in arrays.items() if name.startswith(f"best_{i}_")] or None
-
-
-def _restore_callback(
-    callback: keras.callbacks.Callback, state: Any, best: list[np.ndarray] | None
-) -> None:
-    if isinstance(callback, keras.callbacks.History):
-        callback.epoch, callback.history = state
-        callback.model.history = callback
-    else:
-        for name, value in zip(_STOPPING, state, strict=True):
-            setattr(callback, name, value)
-        callback.best_weights = best
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

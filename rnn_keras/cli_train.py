@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -108,6 +108,12 @@ def train(
         ),
     ] = None,
     streamed: Streamed = None,
+    distributed: Annotated[
+        bool,
+        typer.Option(
+            "--distributed", help="With the other processes of this run, by JAX."
+        ),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an older run in DIR.")
     ] = False,
@@ -120,50 +126,100 @@ def train(
     the scores with those of the network alone and of TF-IDF with logistic regression.
     Stopped or killed, the same command goes on where the state was last kept.
     """
-    from rnn_keras.folders import check_free
-    from rnn_keras.streaming import is_large
+    from rnn_keras.distributed import check_variables, run_supervised
 
     table = columns(text_column, label_column, no_header, encoding)
+    settings = {
+        "linear": linear,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "patience": patience,
+        "cell": cell,
+        "unit": unit,
+        "units": units,
+        "embedding_dim": embedding_dim,
+        "num_layers": num_layers,
+        "bidirectional": bidirectional,
+        "pooling": pooling,
+        "dropout": dropout,
+        "token_dropout": token_dropout,
+        "max_tokens": max_tokens,
+        "min_count": min_count,
+        "max_length": max_length,
+    }
+
+    def work() -> None:
+        _train(
+            _Source(source, test, table, streamed, seed),
+            out,
+            force,
+            checkpoint_every,
+            distributed,
+            settings,
+        )
+
     with one_line_errors():
-        check_free(out, force)
-        if is_large(source) if streamed is None else streamed:
-            splits = stream(source, table, seed, test)
+        if distributed:
+            check_variables()
+            run_supervised(work, say)
         else:
-            corpus = load(source, table)
-            if test is not None:
-                test_corpus = load(test, table)
-                corpus = replace(corpus, test=test_corpus.test or test_corpus)
-            splits = corpus.split(seed=seed)
-            say(*splits.notes)
+            work()
+
+
+class _Source(NamedTuple):
+    name: str
+    test: str | None
+    table: dict[str, Any]
+    streamed: bool | None
+    seed: int
+
+    def splits(self) -> Any:
+        """The three parts; in memory or not."""
+        from rnn_keras.streaming import is_large
+
+        if is_large(self.name) if self.streamed is None else self.streamed:
+            return stream(self.name, self.table, self.seed, self.test)
+        corpus = load(self.name, self.table)
+        if self.test is not None:
+            other = load(self.test, self.table)
+            corpus = replace(corpus, test=other.test or other)
+        splits = corpus.split(seed=self.seed)
+        say(*splits.notes)
+        return splits
+
+
+def _train(
+    source: _Source,
+    out: Path,
+    force: bool,
+    checkpoint_every: float,
+    distributed: bool,
+    settings: dict[str, Any],
+) -> None:
+    from rnn_keras.distributed import connect
+    from rnn_keras.folders import check_free
+
+    with one_line_errors():
+        if distributed:
+            import_quietly()
+            connect()
+        check_free(out, force)
+        splits = source.splits()
         import_quietly()
         from rnn_keras import runs
 
         metrics = runs.train(
             splits,
             out,
-            source=source,
-            seed=seed,
-            linear=linear,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            patience=patience,
+            source=source.name,
+            seed=source.seed,
             force=force,
             checkpoint_every=checkpoint_every,
             report=say,
-            cell=cell,
-            unit=unit,
-            units=units,
-            embedding_dim=embedding_dim,
-            num_layers=num_layers,
-            bidirectional=bidirectional,
-            pooling=pooling,
-            dropout=dropout,
-            token_dropout=token_dropout,
-            max_tokens=max_tokens,
-            min_count=min_count,
-            max_length=max_length,
+            **settings,
         )
-    from rnn_keras.tables import print_run
+    if metrics is not None:
+        from rnn_keras.tables import print_run
 
-    print_run(cell, metrics, out)
+        print_run(settings["cell"], metrics, out)

@@ -162,17 +162,10 @@ def run_folder(
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that is there whole or not at all, whenever the machine stops."""
-    with replacing(path) as file:
-        file.write(content)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Any]:
-    """A binary file to write, that becomes `path` when it is on the disk."""
     aside = path.with_name(f".{path.name}.part")
     try:
         with aside.open("wb") as file:
-            yield file
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)

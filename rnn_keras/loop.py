@@ -16,8 +16,10 @@ import tensorflow as tf
 
 from rnn_keras import layers
 from rnn_keras.batches import Batches, of_any_length
-from rnn_keras.checkpoints import Checkpoints, Position
+from rnn_keras.checkpoints import Checkpoints
+from rnn_keras.distributed import share_of
 from rnn_keras.memory import freed_memory_is_kept
+from rnn_keras.state import Position, Running
 
 # To compile the step for one more length takes as long as it then saves in so many
 # steps of the recurrence (two cores; GRU in both directions, 64 units, batches of 32).
@@ -62,7 +64,7 @@ def fit(
         steps=len(batches),
     )
     network.stop_training = False
-    state = (network, batches, calls.callbacks)
+    running = Running(network, batches, calls.callbacks)
     listening = checkpoints.listening() if checkpoints else nullcontext()
     logs: dict[str, Any] = {}
     with freed_memory_is_kept(), listening:
@@ -70,7 +72,7 @@ def fit(
         # Where BackupAndRestore takes training up again.
         position = Position(network._initial_epoch or 0)
         if checkpoints:
-            position = checkpoints.restore(*state) or position
+            position = checkpoints.restore(running) or position
         while position.epoch < epochs and not network.stop_training:
             epoch, first = position
             if not first:
@@ -84,7 +86,7 @@ def fit(
                     break
                 # After the last, that of the epoch's end is the next.
                 if checkpoints and i + 1 < len(batches) and checkpoints.due():
-                    checkpoints.save(Position(epoch, i + 1), *state)
+                    checkpoints.save(running, Position(epoch, i + 1))
             batches.on_epoch_end()
             logs = dict(logs)
             if held_out is not None:
@@ -98,7 +100,7 @@ def fit(
             calls.on_epoch_end(epoch, logs)
             position = Position(epoch + 1)
             if checkpoints and checkpoints.due():
-                checkpoints.save(position, *state)
+                checkpoints.save(running, position)
         if epochs > 0:
             network.optimizer.finalize_variable_values(network.trainable_weights)
         calls.on_train_end(logs)
@@ -116,7 +118,7 @@ class _Step:
 
     def __call__(self, *batch: np.ndarray) -> dict[str, Any]:
         if keras.backend.backend() != "tensorflow":
-            return _train_on_batch(self.network, batch)
+            return _train_on_batch(self.network, share_of(batch))
         data = tuple(map(tf.constant, batch))
         if self.network.run_eagerly:
             return self.network.train_step(data)

@@ -24,6 +24,8 @@ from matplotlib.figure import Figure
 from rnn_keras import __version__
 from rnn_keras.checkpoints import Checkpoints
 from rnn_keras.classifier import TextClassifier
+from rnn_keras.distributed import from_first, process_index
+from rnn_keras.errors import InputError
 from rnn_keras.folders import run_folder
 from rnn_keras.labelled import Splits
 from rnn_keras.plots import confusion_size, plot_confusion, plot_curves
@@ -47,7 +49,7 @@ def train(
     checkpoint_every: float = 30.0,
     report: Callable[[str], None] = lambda line: None,
     **classifier: Any,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
     """Train on `splits.train`, score on `splits.test`, write everything to `out`.
 
     The linear baseline is trained on the validation texts too, for which it has no
@@ -71,7 +73,7 @@ def train(
         **classifier: of `TextClassifier.from_texts`.
 
     Returns:
-        What `metrics.json` holds.
+        What `metrics.json` holds; `None` in all processes but the first.
 
     Raises:
         InputError: if `out` cannot be used, or the texts cannot be learned from.
@@ -92,7 +94,12 @@ def train(
         "backend": keras.backend.backend(),
         "version": __version__,
     }
+    if process_index() > 0:
+        if _agree(run):
+            _fit(splits, settings, seed, Checkpoints(out, report=report), report)
+        return None
     with run_folder(out, force, run) as folder:
+        _agree(None if folder.finished else run)
         if folder.finished:
             report("had finished already")
             return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
@@ -114,6 +121,21 @@ def train(
             names = trained.model.class_names
             _draw(results, trained.history, answers, names)
     return metrics
+
+
+def _agree(run: dict[str, Any] | None) -> bool:
+    """Whether there is anything to train, as process 0 knows.
+
+    Raises:
+        InputError: if this process is to train something else.
+    """
+    first = json.loads(from_first(json.dumps(run).encode()))
+    if first not in (None, json.loads(json.dumps(run))):
+        other = [name for name in first if first[name] != run.get(name)]
+        raise InputError(
+            f"process {process_index()}: has other {' and '.join(other)} than process 0"
+        )
+    return first is not None
 
 
 class _Data(NamedTuple):

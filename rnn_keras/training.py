@@ -15,11 +15,15 @@ from sklearn.model_selection import train_test_split
 from rnn_keras import loop
 from rnn_keras.batches import Batches
 from rnn_keras.checkpoints import Checkpoints
+from rnn_keras.distributed import leave, num_shares
 from rnn_keras.errors import InputError
 from rnn_keras.labels import check_pairs
 from rnn_keras.loop import lengths_to_compile
 from rnn_keras.progress import progress_bar
 from rnn_keras.windows import StreamedIds
+
+# It compiles every step that it has not seen the shape of, for some seconds each.
+_LENGTHS_WITH_JAX = 3
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -205,11 +209,14 @@ def train(
     own_schedule = not isinstance(first_rate, float)
     num_lengths = lengths_to_compile(network, ids, epochs, batch_size, count)
     lengths = {"num_lengths": num_lengths, "multiple": 4} if num_lengths else {}
-    make = partial(Batches, *data) if in_memory else data.batches
+    held_out_lengths = {}
+    if keras.backend.backend() == "jax":
+        lengths = held_out_lengths = {"num_lengths": _LENGTHS_WITH_JAX}
+    make = partial(Batches, *data, shares=num_shares()) if in_memory else data.batches
     batches = make(batch_size=batch_size, seed=seed, **lengths)
     held_out = None
     if validation is not None and len(validation[0]):
-        held_out = Batches(*validation, batch_size=batch_size)
+        held_out = Batches(*validation, batch_size=batch_size, **held_out_lengths)
     standard = make_callbacks(
         learning_rate=None if own_schedule else first_rate,
         epochs=epochs,
@@ -219,7 +226,7 @@ def train(
     bars = [ProgressBar()] if progress else []
     every = [*standard, *bars, *callbacks]
     try:
-        return loop.fit(
+        history = loop.fit(
             network,
             batches,
             held_out,
@@ -235,6 +242,8 @@ def train(
             bar.on_train_end()
         if not own_schedule:
             optimizer.learning_rate = first_rate
+    leave(network)
+    return history
 
 
 def restart(network: keras.Model, seed: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from rnn_keras.batches import Batches, fixed_lengths
+from rnn_keras.distributed import num_shares
 from rnn_keras.vectorization import concatenate_ids
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -110,6 +111,7 @@ class StreamedBatches:
                 batch_size=self.batch_size,
                 seed=[self.seed, self.epoch, window],
                 fixed=self.fixed,
+                shares=num_shares(),
             )
             self._place = (self.epoch, window)
         return self._batches[batch]
