@@ -10,6 +10,7 @@ process 0 at least, with a port, `KERAS_DISTRIBUTION_NUM_PROCESSES`, and
 `KERAS_DISTRIBUTION_PROCESS_ID`.
 """
 
+import ctypes
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ import numpy as np
 from typer import Exit
 
 from rnn_keras.errors import InputError
+from rnn_keras.silence import silence
 
 ADDRESSES, COUNT, INDEX = (
     f"KERAS_DISTRIBUTION_{name}"
@@ -31,6 +33,9 @@ ADDRESSES, COUNT, INDEX = (
 )
 # Of a process that ends because another one has: "try again", in sysexits.h.
 LOST = 75
+_PR_SET_PDEATHSIG = 1  # of prctl(2)
+# In the child of `run_supervised`: where it says that it has met the others.
+_supervisor: int | None = None
 # Seconds without a sign of life; and until the others must have come.
 _SILENCE, _PATIENCE = 20, 300
 
@@ -80,16 +85,20 @@ def connect() -> None:
         initialization_timeout=_PATIENCE,
     )
     try:
-        with mock.patch.object(jax.distributed, "initialize", initialize):
+        # Gloo prints on standard output that it has met the others.
+        with silence(), mock.patch.object(jax.distributed, "initialize", initialize):
             keras.distribution.initialize()
+            parallel = keras.distribution.DataParallel(auto_shard_dataset=False)
+            keras.distribution.set_distribution(parallel)
+            from_first(b"the first time that they meet")
+        if _supervisor is not None:
+            os.write(_supervisor, b"met")
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"--distributed: the processes did not find each other at "
             f"{os.environ[ADDRESSES]} ({reason})"
         ) from error
-    parallel = keras.distribution.DataParallel(auto_shard_dataset=False)
-    keras.distribution.set_distribution(parallel)
 
 
 def is_shared() -> bool:
@@ -182,21 +191,36 @@ def run_supervised(work: Callable[[], None], say: Callable[[str], None]) -> None
         work: what the child does; it may end with `typer.Exit`.
         say: is given a line.
     """
+    global _supervisor
     sys.stdout.flush()
     sys.stderr.flush()
+    reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
+        _supervisor = writer
+        _die_with_parent()
         os._exit(_status_of(work))
-    with _forwarding(child):
+    os.close(writer)
+    with _forwarding(child), open(reader, "rb") as heard:
         _, status = os.waitpid(child, 0)
+        met = heard.read() == b"met"
     code = os.waitstatus_to_exitcode(status)
     if code in (LOST, -signal.SIGABRT):
         say(
-            "another process of this run is gone; start all of them again, and "
-            "training goes on from its last checkpoint"
+            "rnn-keras: another process of this run is gone; start all of them again, "
+            "and training goes on from its last checkpoint"
+            if met
+            else "rnn-keras: the processes of this run did not find each other at "
+            f"{os.environ.get(ADDRESSES)}; start all of them, {COUNT} in number"
         )
         code = LOST
     sys.exit(code if code >= 0 else 128 - code)
+
+
+def _die_with_parent() -> None:
+    """Who kills the command means what it does; only Linux has such an option."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _status_of(work: Callable[[], None]) -> int:
