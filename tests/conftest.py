@@ -3,10 +3,18 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rnn_keras._tensorflow import import_quietly
 
 import_quietly()
+
+# The same few examples everywhere; many new ones by --hypothesis-profile=fuzz. No
+# deadline: the first example may be the one that TensorFlow starts in.
+_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("small", max_examples=25, derandomize=True, **_COMMON)
+settings.register_profile("fuzz", max_examples=2000, print_blob=True, **_COMMON)
+settings.load_profile("small")
 
 
 @pytest.fixture(autouse=True)
