@@ -209,13 +209,14 @@ def _check_parts(parts: Any, registered: Collection[str]) -> None:
         node = parts.get(part)
         if node is None and part == "linear":  # nor have files of before
             continue
-        name = _name_of(node) if isinstance(node, dict) else None
-        own = name in registered and not str(name).startswith(_PACKAGE)
+        name = str(_name_of(node)) if isinstance(node, dict) else ""
+        own = name in registered and not name.startswith(_PACKAGE)
         if name != _PACKAGE + kind and not own:
             raise ValueError(f"has as {part} no {kind}")
     network = parts.get("network")
-    vocabulary = (parts["preprocessor"].get("config") or {}).get("vocabulary")
     if not isinstance(network, dict) or "class_name" not in network:
         raise ValueError("has no network")
+    settings = parts["preprocessor"].get("config")
+    vocabulary = settings.get("vocabulary") if isinstance(settings, dict) else None
     if vocabulary and not all(isinstance(token, str) for token in vocabulary):
         raise ValueError("has a vocabulary that is no list of tokens")

@@ -14,6 +14,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras.src.backend.common import global_state
 from typer.testing import CliRunner
 
@@ -494,6 +495,25 @@ def test_a_command_refuses_with_one_line(command, honest, canary, tmp_path):
         ]
         assert result.stdout == ""
     assert not canary.exists()
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "explain"])
+def test_a_network_that_cannot_compute_gets_one_line(
+    command, honest, tmp_path, monkeypatch
+):
+    def fail(*args, **kwargs):
+        raise tf.errors.InvalidArgumentError(None, None, "slice index 3\nis out")
+
+    path = pack(tmp_path / "model.keras", honest)
+    monkeypatch.setattr(TextClassifier, command, fail)
+    argument = "seed" if command == "evaluate" else "a text"
+    result = CliRunner().invoke(app, [command, str(path), argument])
+    assert result.exit_code == 2
+    lines = result.stderr.splitlines()[command == "evaluate" :]
+    assert lines == [
+        f"rnn-keras: {path}: its network cannot answer (slice index 3 is out)"
+    ]
+    assert result.stdout == ""
 
 
 def test_another_kind_of_file_is_not_tried(honest, tmp_path):
