@@ -24,15 +24,19 @@ def read_series(path: Path, name: str) -> pd.DataFrame:
         InputError: if it is no such table, or its times are at no equal distances.
     """
     try:
-        table = _read(path)
+        return _even(_read(path), name)
     except InputError:
         raise
     except (*UNREADABLE, TypeError) as error:
         # What pandas says first: advice on its arguments follows.
-        reason = " ".join(str(error).split(". ")[0].split())[:200]
+        reason = " ".join(str(error).split(". ")[0].split())[:120]
         raise InputError(
             f"{name}: no table of an ISO 8601 time and numbers in each row ({reason})"
         ) from error
+
+
+def _even(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """With a row for each step that is left out."""
     step = _step_of(table.index)
     begin, end = table.index[[0, -1]]
     unequal = f"{name}: times at no equal distances: "

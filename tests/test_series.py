@@ -98,3 +98,10 @@ def test_a_file_that_is_not_what_its_name_says_is_named(name, tmp_path):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match="known by name; those are: melbourne, beij"):
         load_series(tmp_path / "nosuch.csv")
+
+
+def test_times_farther_apart_than_can_be_added_up_are_refused(tmp_path):
+    """A step of two thousand years, a hundred times over, is no time any more."""
+    (tmp_path / "t.csv").write_text("when,x\n2000\n0000-1-2,nan\n")
+    with pytest.raises(InputError, match="no table of an ISO 8601 time and numbers"):
+        load_series(tmp_path / "t.csv")
