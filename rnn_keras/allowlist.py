@@ -23,25 +23,26 @@ _MODELS = {"Functional", "Model", "Sequential"}
 _LAYERS = {
     "Activation", "ActivityRegularization", "AdaptiveAveragePooling1D",
     "AdaptiveMaxPooling1D", "Add", "AdditiveAttention", "AlphaDropout", "Attention",
-    "Average", "AveragePooling1D", "AvgPool1D", "BatchNormalization", "Bidirectional",
-    "CategoryEncoding", "Concatenate", "Conv1D", "Conv1DTranspose", "Convolution1D",
-    "Convolution1DTranspose", "Cropping1D", "Dense", "DepthwiseConv1D", "Dot",
-    "Dropout", "ELU", "EinsumDense", "Embedding", "Flatten", "GRU", "GRUCell",
-    "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAvgPool1D",
-    "GlobalMaxPool1D", "GlobalMaxPooling1D", "GroupNormalization",
+    "Average", "AveragePooling1D", "AveragePooling2D", "AvgPool1D",
+    "BatchNormalization", "Bidirectional", "CategoryEncoding", "Concatenate", "Conv1D",
+    "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "ConvLSTM1D", "Convolution1D",
+    "Convolution1DTranspose", "Cropping1D", "Cropping2D", "Dense", "DepthwiseConv1D",
+    "DepthwiseConv2D", "Dot", "Dropout", "ELU", "EinsumDense", "Embedding", "Flatten",
+    "GRU", "GRUCell", "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D", "GlobalAvgPool1D", "GlobalMaxPool1D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GroupNormalization",
     "GroupQueryAttention", "Identity", "InputLayer", "LSTM", "LSTMCell",
     "LayerNormalization", "LeakyReLU", "Masking", "MaxPool1D", "MaxPooling1D",
-    "Maximum", "Minimum", "MultiHeadAttention", "Multiply", "Normalization", "PReLU",
-    "Permute", "RMSNormalization", "RNN", "ReLU", "RepeatVector", "Rescaling",
-    "Reshape", "ReversibleEmbedding", "SeparableConv1D", "SeparableConvolution1D",
-    "SimpleRNN", "SimpleRNNCell", "Softmax", "SpatialDropout1D",
-    "SpectralNormalization", "StackedRNNCells", "Subtract", "TimeDistributed",
-    "UnitNormalization", "UpSampling1D", "ZeroPadding1D",
+    "MaxPooling2D", "Maximum", "Minimum", "MultiHeadAttention", "Multiply",
+    "Normalization", "PReLU", "Permute", "RMSNormalization", "RNN", "ReLU",
+    "RepeatVector", "Rescaling", "Reshape", "ReversibleEmbedding", "SeparableConv1D",
+    "SeparableConv2D", "SeparableConvolution1D", "SimpleRNN", "SimpleRNNCell",
+    "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpectralNormalization",
+    "StackedRNNCells", "Subtract", "TimeDistributed", "UnitNormalization",
+    "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D",
 }
-# fmt: on
 # Operations whose arguments are tensors and numbers; those of `core` that are left out
 # take functions, as does `linalg.JVP`.
-# fmt: off
 _CORE = {
     "Cast", "ConvertToTensor", "SaturateCast", "Scatter", "ScatterUpdate", "Slice",
     "SliceUpdate", "StopGradient", "Unstack",
@@ -93,7 +94,7 @@ _PARTS = {"preprocessor": "TextVectorizer", "linear": "LinearPath"}
 _WIDTHS = ("units", "output_dim", "filters", "num_classes", "rows", "key_dim")
 # Of these, computing takes as much memory.
 _SIZES = ("n", "size", "padding", "num_heads", "target_shape", "num_tokens")
-_WIDEST = 2**13
+_WIDEST = 2**14
 DEEPEST = 100
 
 
@@ -179,8 +180,9 @@ def _check_values(node: dict[str, Any], weights: int) -> None:
     """No vocabulary that is a path, and no layer that the file has no weights for."""
     if not isinstance(node.get("vocabulary"), list | None):
         raise ValueError("has a vocabulary that is no list of tokens")
-    # Each of two neighbours may be as wide: the weights between them are the square.
-    widest = max(_WIDEST, round(16 * weights**0.5))
+    # Two neighbours may be as wide as this, and the weights between them the square.
+    # Wider than the root of all weights are many classes, of few features each.
+    widest = max(_WIDEST, round(32 * weights**0.5))
     for key in (*_WIDTHS, *_SIZES):
         value = node.get(key)
         limit = weights if key in ("rows", "num_classes") else widest
