@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import numpy as np
 
 from rnn_keras.distributed import from_first, process_index
 from rnn_keras.errors import InputError
-from rnn_keras.folders import write_whole
+from rnn_keras.folders import not_written, write_whole
 from rnn_keras.state import Position, Running, capture, restore
 
 _KEPT = 2
@@ -92,6 +92,8 @@ class Checkpoints:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+        if self._signal is not None and process_index() == 0:
+            raise KeyboardInterrupt  # heard when there was no step left to finish
 
     def _hear(self, number: int, frame: Any) -> None:
         if self._signal is not None:
@@ -110,7 +112,7 @@ class Checkpoints:
             position: what comes next.
 
         Raises:
-            OSError: if it cannot be written; those of before are still there.
+            InputError: if it cannot be written; those of before are still there.
             Stopped: after a signal.
         """
         seconds = self.seconds + time.monotonic() - self._began
@@ -118,10 +120,15 @@ class Checkpoints:
         np.savez(file, **capture(running, position, seconds))
         content = file.getvalue()
         place = f"{position.epoch:05d}-{position.batch:08d}"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / f"{place}-{_digest(content)}.npz", content)
-        for older in self.files()[:-_KEPT]:
-            older.unlink()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for half in self.folder.glob(".*.part"):
+                half.unlink()  # of a process that was killed as it wrote
+            write_whole(self.folder / f"{place}-{_digest(content)}.npz", content)
+            for older in self.files()[:-_KEPT]:
+                older.unlink()
+        except OSError as error:
+            raise not_written(self.folder, error, bool(self.files())) from error
         self._last = time.monotonic()
         if self._signal is not None:
             raise Stopped(position, self._signal)
@@ -152,14 +159,22 @@ class Checkpoints:
         return sorted(self.folder.glob("*-*-*.npz"))
 
     def _newest(self) -> bytes:
-        for path in reversed(self.files()):
-            content = path.read_bytes()
-            if path.stem.endswith(_digest(content)):
-                return content
-            self.report(
-                f"{path}: damaged (other bytes than were written); the one before it "
-                "is used"
-            )
+        """The content of the newest sound one. Others before it are deleted."""
+        files = self.files()
+        for path in reversed(files):
+            try:
+                content = path.read_bytes()
+                if path.stem.endswith(_digest(content)):
+                    return content
+                reason = "other bytes than were written"
+            except OSError as error:
+                reason = error.strerror
+            is_last = path == files[0]
+            then = "training begins anew" if is_last else "the one before it is used"
+            self.report(f"{path}: damaged ({reason}); {then}")
+            # Newer by its name, it would have those deleted that are written next.
+            with suppress(OSError):
+                path.unlink()
         return b""
 
 

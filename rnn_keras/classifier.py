@@ -18,7 +18,8 @@ from rnn_keras.linear import linear_path
 from rnn_keras.models import Cell, Pooling, build_classifier
 from rnn_keras.pipeline import TextPipeline
 from rnn_keras.recipe import recipe_for
-from rnn_keras.streaming import WINDOW, Stream
+from rnn_keras.sampling import WINDOW
+from rnn_keras.streaming import Stream
 from rnn_keras.training import Pair, compile_network, hold_out, train
 from rnn_keras.vectorization import TextVectorizer, Unit
 from rnn_keras.windows import StreamedIds
@@ -112,6 +113,11 @@ class TextClassifier(TextPipeline):
         recipe = recipe_for(sample, unit, count).but(
             min_count=min_count, max_length=max_length, token_dropout=token_dropout
         )
+        if isinstance(texts, Stream) and not recipe.max_length:
+            raise InputError(
+                f"{texts.source}: texts of a stream are cut; expected a max_length "
+                "above 0 (or --no-stream)"
+            )
         preprocessor = TextVectorizer(
             recipe.unit,
             max_tokens=max_tokens,
@@ -259,12 +265,6 @@ class TextClassifier(TextPipeline):
 
     def _encode_stream(self, stream: Stream) -> tuple[StreamedIds, Pair | None, Pair]:
         """What is trained on, what is held out, and the sample; `num_cut` is its."""
-        max_length = self.preprocessor.max_length
-        if max_length is None:
-            raise InputError(
-                f"{stream.source}: texts of a stream are cut; expected a max_length "
-                "above 0"
-            )
         known = self._encode(*stream.sample, count_cut=True)
         held_out = self._encode(*stream.validation) if stream.validation[0] else None
         data = StreamedIds(
@@ -272,7 +272,7 @@ class TextClassifier(TextPipeline):
             self._encode,
             count=stream.sizes["train"],
             sample=known[0],
-            max_length=max_length,
+            max_length=self.preprocessor.max_length,
             window=WINDOW,
         )
         return data, held_out, known

@@ -178,7 +178,8 @@ class _Source(NamedTuple):
         """The three parts; in memory or not."""
         from rnn_keras.streaming import is_large
 
-        if is_large(self.name) if self.streamed is None else self.streamed:
+        large = any(map(is_large, filter(None, (self.name, self.test))))
+        if large if self.streamed is None else self.streamed:
             return stream(self.name, self.table, self.seed, self.test)
         corpus = load(self.name, self.table)
         if self.test is not None:
@@ -197,14 +198,15 @@ def _train(
     distributed: bool,
     settings: dict[str, Any],
 ) -> None:
-    from rnn_keras.distributed import connect
+    from rnn_keras.distributed import connect, end
     from rnn_keras.folders import check_free
 
     with one_line_errors():
         if distributed:
             import_quietly()
             connect()
-        check_free(out, force)
+        else:
+            check_free(out, force)
         splits = source.splits()
         import_quietly()
         from rnn_keras import runs
@@ -219,6 +221,8 @@ def _train(
             report=say,
             **settings,
         )
+    if distributed:
+        end()
     if metrics is not None:
         from rnn_keras.tables import print_run
 

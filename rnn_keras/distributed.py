@@ -38,6 +38,8 @@ _PR_SET_PDEATHSIG = 1  # of prctl(2)
 _supervisor: int | None = None
 # Seconds without a sign of life; and until the others must have come.
 _SILENCE, _PATIENCE = 20, 300
+# Seconds that the others wait for process 0, which scores what has been trained.
+_AT_THE_END = 7 * 24 * 3600
 
 
 def check_variables() -> None:
@@ -82,6 +84,7 @@ def connect() -> None:
     initialize = partial(
         jax.distributed.initialize,
         heartbeat_timeout_seconds=_SILENCE,
+        shutdown_timeout_seconds=_AT_THE_END,
         initialization_timeout=_PATIENCE,
     )
     try:
@@ -167,7 +170,6 @@ def leave(network: Any) -> None:
     """Let this process go on alone with what has been trained."""
     if not is_shared():
         return
-    import jax
     import keras
 
     variables = [*network.variables, *network.optimizer.variables]
@@ -178,6 +180,15 @@ def leave(network: Any) -> None:
     ):
         variable._layout = None
         variable.assign(value)
+
+
+def end() -> None:
+    """Wait for all others; if one is lost before, this process ends like it.
+
+    Else process 0, lost as it scores, would be alone when it is started again.
+    """
+    import jax
+
     jax.distributed.shutdown()
 
 

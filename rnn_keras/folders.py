@@ -6,11 +6,12 @@ once all of it is written. Its files are moved out of there one by one. A run th
 killed is taken up wherever in this it was: see `run_folder`.
 """
 
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class RunFolder:
     Attributes:
         out: the folder itself.
         checkpoints: where the run's state may be kept.
-        finished: whether this very run had finished already, but for moving its files.
+        finished: whether this very run has finished, and its files are in `out`.
     """
 
     def __init__(self, out: Path):
@@ -35,18 +36,30 @@ class RunFolder:
         self.checkpoints = self.aside / "checkpoints"
         self.finished = False
 
+    def has_checkpoints(self) -> bool:
+        """Whether there is a state to go on from."""
+        return any(self.checkpoints.glob("*.npz"))
+
     @contextmanager
     def results(self) -> Iterator[Path]:
-        """A folder to write in, whose files become `out`'s when all are written."""
+        """A folder to write in, whose files become `out`'s when all are written.
+
+        Raises:
+            InputError: if they cannot be written.
+        """
         folder = self.aside / "results"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        yield folder
-        for file in folder.iterdir():
-            with file.open("rb") as written:
-                os.fsync(written.fileno())
-        os.replace(folder, self.aside / "done")
-        self._move()
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            yield folder
+            for file in folder.iterdir():
+                with file.open("rb") as written:
+                    os.fsync(written.fileno())
+            _sync(folder)
+            os.replace(folder, self.aside / "done")
+            self._move()
+        except OSError as error:
+            raise not_written(self.out, error, self.has_checkpoints()) from error
         self.finished = True
 
     def _move(self) -> bool:
@@ -54,31 +67,42 @@ class RunFolder:
         done = self.aside / "done"
         if not done.is_dir():
             return False
+        _sync(self.aside)
         for file in sorted(done.iterdir()):
             os.replace(file, self.out / file.name)
+        _sync(self.out)
         return True
 
-    def _take_up(self, run: dict[str, Any], force: bool) -> None:
+    def _take_up(self, run: dict[str, Any] | None, force: bool) -> None:
         """Go on with what lies there, if it is of this run; else begin."""
         shutil.rmtree(self.out / FINISHED, ignore_errors=True)
         before = _read_json(self.aside / "run.json")
-        self.finished = self._move() and before == run
+        moved = self._move()
+        ended = not force and run is not None and _run_of(self.out) == digest_of(run)
+        self.finished = ended or (moved and before == run)
         if self.finished:
             return
-        shutil.rmtree(self.aside / "done", ignore_errors=True)
-        check_free(self.out, force)
-        if any(self.checkpoints.glob("*")) and before != run and not force:
-            other = [k for k in run if (before or {}).get(k) != run[k]]
+        if moved:
+            # Of the run whose files these were nothing else is needed.
+            before = None
+            for name in ("done", "checkpoints"):
+                shutil.rmtree(self.aside / name, ignore_errors=True)
+        _refuse_older(self.out, force)
+        if self.has_checkpoints() and before != run and not force:
+            other = [k for k in run or {} if (before or {}).get(k) != run[k]]
             raise InputError(
                 f"{self.out}: holds an unfinished run with other {_listed(other)}; "
                 "choose another folder, or give --force to begin anew"
             )
         if before != run:
-            shutil.rmtree(self.checkpoints, ignore_errors=True)
+            if self.checkpoints.exists():
+                shutil.rmtree(self.checkpoints)
             write_whole(self.aside / "run.json", json.dumps(run).encode())
 
-    def _clear(self) -> None:
-        """Leave nothing but the results: at one instant, for whoever comes next."""
+    def _close(self) -> None:
+        """Leave nothing but the results, at one instant; or else the checkpoints."""
+        if self.has_checkpoints() and not self.finished:
+            return
         last = self.aside
         with suppress(OSError):  # Windows does not rename a folder with an open file
             last = self.aside.rename(self.out / FINISHED)
@@ -86,23 +110,22 @@ class RunFolder:
 
 
 def check_free(out: Path, force: bool = False) -> None:
-    """Refuse a folder that results cannot be written to.
+    """Refuse a folder that results cannot be written to, as far as that can be told.
 
     Raises:
         InputError: if `out` holds an older run and `force` is not given, or
-            something that is no file stands in the way.
+            something that is no file stands in the way, or another process writes
+            there.
     """
-    older = [name for name in FILES if (out / name).exists()]
-    # Of a run that was killed while its files were moved, and may be this one.
-    moving = (out / UNFINISHED / "done").is_dir()
-    if older and not force and not moving:
-        raise InputError(
-            f"{out}: holds an older run ({', '.join(older)}); "
-            "choose another folder, or give --force to replace it"
-        )
-    for name in older:
-        if not (out / name).is_file():
-            raise InputError(f"{out / name}: is no file; it is not replaced")
+    try:
+        # It may be this very run, which has finished or is about to.
+        if not _run_of(out) and not (out / UNFINISHED / "done").is_dir():
+            _refuse_older(out, force)
+        if (out / UNFINISHED / "lock").exists():
+            with _lock(out):
+                pass
+    except OSError as error:
+        raise not_written(out, error) from error
 
 
 @contextmanager
@@ -118,46 +141,83 @@ def run_folder(
     Args:
         out: made if it is not there.
         force: replace an older run, and throw away another's checkpoints.
-        run: what makes it this run and no other, for JSON.
+        run: what makes it this run and no other, for JSON. `metrics.json` must have
+            its `digest_of` as "run".
 
     Raises:
-        InputError: see `check_free`; also if `out` cannot be written, if another
-            process is writing there, or if it holds another run's checkpoints.
+        InputError: if `out` holds an older run and `force` is not given, or another
+            run's checkpoints; if another process is writing there; or if it cannot be
+            written.
     """
-    from filelock import FileLock, Timeout
-
     out = Path(out)
     check_free(out, force)
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     folder = RunFolder(out)
+    with ExitStack() as stack:
+        stack.callback(_remove_empty, made)
+        try:
+            folder.aside.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_lock(out))
+            stack.callback(folder._close)
+            folder._take_up(json.loads(json.dumps(run)), force)
+        except OSError as error:
+            raise not_written(out, error, folder.has_checkpoints()) from error
+        yield folder
+
+
+def digest_of(run: dict[str, Any]) -> str:
+    """A name for a run."""
+    return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def not_written(out: Path, error: OSError, kept: bool = False) -> InputError:
+    """What is said of a folder that cannot be written to.
+
+    Args:
+        out: the folder.
+        error: of the system.
+        kept: whether there is a state to go on from.
+    """
+    more = "; the last good state is kept, and the same command goes on from it"
+    reason = error.strerror or error
+    return InputError(f"{out}: cannot be written ({reason}){more if kept else ''}")
+
+
+@contextmanager
+def _lock(out: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
     try:
-        folder.aside.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.aside / "lock", blocking=False)
-        with lock:
-            try:
-                folder._take_up(json.loads(json.dumps(run)), force)
-                yield folder
-            finally:
-                if folder.finished or not any(folder.checkpoints.glob("*")):
-                    folder._clear()
+        with FileLock(out / UNFINISHED / "lock", blocking=False):
+            yield
     except Timeout as error:
         raise InputError(
             f"{out}: another run is writing there; choose another folder, or wait"
         ) from error
-    except OSError as error:
-        kept = any(folder.checkpoints.glob("*"))
-        more = (
-            "; its last good state is kept, and the same command goes on from it"
-            if kept
-            else ""
-        )
+
+
+def _refuse_older(out: Path, force: bool) -> None:
+    older = [name for name in FILES if (out / name).exists()]
+    if older and not force:
         raise InputError(
-            f"{out}: cannot be written ({error.strerror or error}){more}"
-        ) from error
-    finally:
-        for empty in made:
-            with suppress(OSError):  # not empty, or never made
-                empty.rmdir()
+            f"{out}: holds an older run ({', '.join(older)}); "
+            "choose another folder, or give --force to replace it"
+        )
+    for name in older:
+        if not (out / name).is_file():
+            raise InputError(f"{out / name}: is no file; it is not replaced")
+
+
+def _run_of(out: Path) -> str | None:
+    """Which run the results in a folder are of."""
+    metrics = _read_json(out / "metrics.json")
+    return metrics.get("run") if isinstance(metrics, dict) else None
+
+
+def _remove_empty(made: list[Path]) -> None:
+    for folder in made:
+        with suppress(OSError):  # not empty, or never made
+            folder.rmdir()
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -172,9 +232,13 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Have the names in a folder on the disk, too; Windows cannot open one."""
     if os.name == "posix":
-        # The new name, too, must be on the disk; Windows cannot open a folder.
-        descriptor = os.open(path.parent, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:

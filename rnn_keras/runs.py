@@ -4,7 +4,8 @@
 (`accuracy`, `macro_f1`, `f1` by class name, `n`) of the classifier, of its network
 without the linear path, and of the linear baseline; `parameters` of the network,
 `ngrams` of the linear path, `scales` of the two, `seconds` of training, `seed`,
-`source`, `class_names`, the sizes of the parts and the settings.
+`source`, `run`, a name for all that the run follows from, `class_names`, the sizes of
+the parts and the settings.
 """
 
 import csv
@@ -12,6 +13,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import asdict, fields
 from inspect import signature
 from pathlib import Path
@@ -24,14 +26,15 @@ from matplotlib.figure import Figure
 from rnn_keras import __version__
 from rnn_keras.checkpoints import Checkpoints
 from rnn_keras.classifier import TextClassifier
-from rnn_keras.distributed import from_first, process_index
+from rnn_keras.distributed import from_first, num_shares, process_index
 from rnn_keras.errors import InputError
-from rnn_keras.folders import run_folder
+from rnn_keras.folders import digest_of, run_folder
 from rnn_keras.labelled import Splits
 from rnn_keras.plots import confusion_size, plot_confusion, plot_curves
 from rnn_keras.recipe import Recipe, recipe_for
+from rnn_keras.sampling import Texts
 from rnn_keras.scoring import Answers, LinearBaseline, count_answers
-from rnn_keras.streaming import Stream, Texts
+from rnn_keras.streaming import Stream
 
 
 def train(
@@ -92,14 +95,20 @@ def train(
         **settings,
         "seed": seed,
         "backend": keras.backend.backend(),
+        "shares": num_shares(),
         "version": __version__,
     }
     if process_index() > 0:
-        if _agree(run):
+        if _told(run):
             _fit(splits, settings, seed, Checkpoints(out, report=report), report)
         return None
-    with run_folder(out, force, run) as folder:
-        _agree(None if folder.finished else run)
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(run_folder(out, force, run))
+        except InputError as error:
+            _tell({"refused": str(error)})
+            raise
+        _tell({"run": None if folder.finished else run})
         if folder.finished:
             report("had finished already")
             return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
@@ -111,6 +120,7 @@ def train(
             "seconds": round(trained.seconds, 2),
             "seed": seed,
             "source": source,
+            "run": digest_of(run),
             "epochs": len(trained.history["loss"]),
             "settings": {**settings, **asdict(trained.recipe)},
         }
@@ -123,13 +133,21 @@ def train(
     return metrics
 
 
-def _agree(run: dict[str, Any] | None) -> bool:
+def _tell(what: dict[str, Any]) -> dict[str, Any]:
+    """Process 0 says it to the others, which say nothing that counts."""
+    return json.loads(from_first(json.dumps(what).encode()))
+
+
+def _told(run: dict[str, Any]) -> bool:
     """Whether there is anything to train, as process 0 knows.
 
     Raises:
-        InputError: if this process is to train something else.
+        InputError: if process 0 refuses, or this process is to train something else.
     """
-    first = json.loads(from_first(json.dumps(run).encode()))
+    told = _tell({})
+    if "refused" in told:
+        raise InputError(told["refused"])
+    first = told["run"]
     if first not in (None, json.loads(json.dumps(run))):
         other = [name for name in first if first[name] != run.get(name)]
         raise InputError(

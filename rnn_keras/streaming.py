@@ -11,36 +11,27 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from rnn_keras.corpora import CORPORA
 from rnn_keras.errors import InputError
-from rnn_keras.labelled import check_classes, check_test_labels
+from rnn_keras.labelled import check_classes, check_test_labels, count_of, shorten
+from rnn_keras.opening import kind_of_path
 from rnn_keras.readers import TABLES, Cells, iterate_table
+from rnn_keras.sampling import Kept, Order, Row, Texts, unzip
 
 # Texts in memory at most: those that decide when to stop, and those that the linear
 # models are fitted to.
 MOST_VALIDATED, MOST_SAMPLED = 20_000, 200_000
-# Texts that are shuffled together.
-WINDOW = 65_536
 _MOST_CLASSES = 10_000
 # What a byte of short texts takes in memory (measured), and what a packed one holds.
 _BYTES_A_BYTE, _PACKED = 20, 5
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 Rows = Callable[[], Iterator[tuple[Cells, Cells]]]
-Texts = tuple[list[str], list[str]]
-
-
-class Row(NamedTuple):
-    """A text, its label, and where the hash of the text lies in [0, 1)."""
-
-    text: str
-    label: str
-    place: float
 
 
 class Stream:
@@ -58,7 +49,8 @@ class Stream:
         sizes: texts of "train", "validation" and "test".
         validation: texts and labels held out to decide when to stop: a tenth, but
             20,000 at most.
-        sample: texts and labels of the training part, 200,000 at most.
+        sample: different texts and labels of the training part, 200,000 at most.
+            Neither has more than 20 million characters.
         notes: what there is to know of how it was read, a sentence each.
 
     Raises:
@@ -71,10 +63,10 @@ class Stream:
     ):
         self.source, self._read, self._read_test = source, read, test
         self._key = str(seed).encode()
+        self._hash = hashlib.sha256(self._key)
         self._tested = np.zeros(0)
         if test is not None:
-            rows = (row for chunk in self._chunks(test) for row in chunk)
-            self._tested = np.sort(np.fromiter((row.place for row in rows), float))
+            self._look_at_test()
         self._first = 0.0 if test else 0.2  # a place below is of the test
         self._survey()
 
@@ -96,65 +88,102 @@ class Stream:
         for chunk in self._training_chunks():
             rows = [row for row in chunk if low <= row.place < high]
             if rows:
-                yield _unzip(rows)
+                yield unzip(rows)
 
-    def _training_chunks(self) -> Iterator[list[Row]]:
-        for chunk in self._chunks(self._read):
-            known = np.isin([row.place for row in chunk], self._tested)
-            yield [row for row, out in zip(chunk, known, strict=True) if not out]
+    def _training_chunks(self, left_out: Counter | None = None) -> Iterator[list[Row]]:
+        left_out = Counter() if left_out is None else left_out
+        for chunk in labelled_chunks(self._read, left_out):
+            rows = self._rows(chunk)
+            if len(self._tested):
+                places = np.array([row.place for row in rows])
+                at = np.searchsorted(self._tested, places).clip(
+                    max=len(self._tested) - 1
+                )
+                known = self._tested[at] == places
+                left_out["in the test"] += int(known.sum())
+                rows = [row for row, out in zip(rows, known, strict=True) if not out]
+            yield rows
 
-    def _chunks(self, read: Rows) -> Iterator[list[Row]]:
-        for chunk in labelled_chunks(read):
-            yield [
-                Row(*pair, self._place(pair[0])) for pair in zip(*chunk, strict=True)
-            ]
+    def _rows(self, chunk: Texts) -> list[Row]:
+        pairs = zip(*chunk, strict=True)
+        return [Row(text, label, self._place(text)) for text, label in pairs]
 
     def _place(self, text: str) -> float:
         data = text.encode("utf-8", errors="surrogatepass")
         digest = hashlib.blake2b(data, digest_size=8, key=self._key).digest()
         return int.from_bytes(digest) / 2**64
 
+    def _look_at_test(self) -> None:
+        """One pass over the rows of a test of its own."""
+        places = []
+        for chunk in self.test():
+            self._hash.update(json.dumps(chunk).encode())
+            places.append(np.array([row.place for row in self._rows(chunk)]))
+        self._tested = np.sort(np.concatenate([np.zeros(0), *places]))
+
     def _survey(self) -> None:
         """One pass over all rows."""
-        self._hash = hashlib.sha256(self._key + self._tested.tobytes())
-        validated = _Kept(0.1, MOST_VALIDATED)
-        sampled = _Kept(0.9 - self._first, MOST_SAMPLED)
-        order = _Order()
+        held_out = Kept(0.1, MOST_VALIDATED)
+        sampled = Kept(0.9 - self._first, MOST_SAMPLED)
+        order = Order()
+        tested: Counter[str] = Counter()
         self.labels: Counter[str] = Counter()
-        tested = 0
-        for chunk in self._training_chunks():
-            texts, labels = _unzip(chunk)
+        left_out: Counter[str] = Counter()
+        for chunk in self._training_chunks(left_out):
+            texts, labels = unzip(chunk)
             self._hash.update(json.dumps([texts, labels]).encode())
             self.labels.update(labels)
             order.add(labels)
-            self._check_labels()
+            if len(self.labels) > _MOST_CLASSES:
+                raise InputError(
+                    f"{self.source}: more than {_MOST_CLASSES:,} different labels; is "
+                    "that the label column?"
+                )
             for row in chunk:
-                tested += row.place < self._first
-                if row.place >= self._first:
-                    validated.add(row.place - self._first, row)
+                if row.place < self._first:
+                    tested[row.label] += 1
+                else:
+                    held_out.add(row.place - self._first, row)
                     sampled.add(1 - row.place, row)
-        self._last = self._first + validated.bound
-        self.validation, self.sample = validated.texts(), sampled.texts()
-        self._finish(tested, order)
+        self._last = self._first + held_out.bound
+        self.validation, self.sample = held_out.texts(), sampled.texts()
+        self._check(tested)
+        trained = self.labels - tested - held_out.labels()
+        self.sizes = {
+            "train": trained.total(),
+            "validation": len(self.validation[0]),
+            "test": tested.total() if self._read_test is None else len(self._tested),
+        }
+        self._check_sizes()
+        self.notes = (
+            "read as a stream: exact repeats stay in",
+            *(
+                f"{count_of(n, 'row')} {why} left out"
+                for why, n in left_out.items()
+                if n
+            ),
+            *order.notes(),
+            *(
+                f"no text of class {shorten(label)!r} is in the training part"
+                for label in sorted(set(self.labels) - set(trained))[:1]
+            ),
+        )
 
-    def _finish(self, tested: int, order: "_Order") -> None:
+    def _check(self, tested: Counter[str]) -> None:
         if not self.labels:
             raise InputError(f"{self.source}: no rows with both a text and a label")
         check_classes(self.source, self.labels)
         if self._read_test is not None:
-            labels = {c for _, labels in self.test() for c in labels}
+            labels = {label for _, labels in self.test() for label in labels}
             check_test_labels(self.source, set(self.labels), sorted(labels))
-            tested = len(self._tested)
-        n = self.labels.total() - len(self.validation[0])
-        n -= 0 if self._read_test else tested
-        self.sizes = {"train": n, "validation": len(self.validation[0]), "test": tested}
-        self.notes = ("read as a stream: exact repeats stay in", *order.notes())
 
-    def _check_labels(self) -> None:
-        if len(self.labels) > _MOST_CLASSES:
+    def _check_sizes(self) -> None:
+        known = {*self.sample[1], *self.validation[1]}
+        if not self.sizes["train"] or not self.sizes["test"] or len(known) < 2:
+            sizes = ", ".join(f"{name} {size:,}" for name, size in self.sizes.items())
             raise InputError(
-                f"{self.source}: more than {_MOST_CLASSES:,} different labels; is that "
-                "the label column?"
+                f"{self.source}: too few texts for a stream, which divides them by a "
+                f"hash ({sizes}); read it with --no-stream"
             )
 
 
@@ -169,73 +198,61 @@ def table_rows(source: str, **table: Any) -> Rows:
         InputError: if it is no such file.
     """
     path = Path(source)
-    if source in CORPORA or not path.is_file():
+    if source in CORPORA or kind_of_path(path) != "file":
         raise InputError(
-            f"{source}: only a table can be read as a stream ({', '.join(TABLES)})"
+            f"{shorten(source, 200)}: only a table can be read as a stream "
+            f"({', '.join(TABLES)})"
         )
-    return partial(iterate_table, path, **table)
+    was = _version(path)
+
+    def read() -> Iterator[tuple[Cells, Cells]]:
+        if _version(path) == was:
+            yield from iterate_table(path, **table)
+        if _version(path) != was:
+            raise InputError(f"{source}: changed while it was read, again and again")
+
+    return read
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def is_large(source: str) -> bool:
     """Whether a table in memory might take more than half of what there is."""
     path = Path(source)
-    if source in CORPORA or not path.is_file() or not hasattr(os, "sysconf"):
+    if source in CORPORA or kind_of_path(path) != "file":
         return False
     packed = path.suffix.lower() not in (".csv", ".tsv", ".jsonl")
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     size = path.stat().st_size * _BYTES_A_BYTE * (_PACKED if packed else 1)
-    return size > memory / 2
+    return size > _memory() / 2
 
 
-def labelled_chunks(read: Rows) -> Iterator[Texts]:
-    """Texts and labels of the rows that have both, white space at the ends removed."""
+def _memory() -> float:
+    """Bytes that this process may have: the machine's, or less in a container."""
+    if not hasattr(os, "sysconf"):
+        return float("inf")
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        return min(memory, int(_CGROUP.read_text()))
+    except (OSError, ValueError):  # not Linux, or "max"
+        return memory
+
+
+def labelled_chunks(read: Rows, left_out: Counter | None = None) -> Iterator[Texts]:
+    """Texts and labels of the rows that have both, white space at the ends removed.
+
+    Args:
+        read: see `Stream`.
+        left_out: where the others are counted.
+    """
     for cells in read():
         stripped = [[(cell or "").strip() for cell in column] for column in cells]
         pairs = [pair for pair in zip(*stripped, strict=True) if all(pair)]
+        if left_out is not None:
+            left_out["without text or label"] += len(cells[0]) - len(pairs)
         yield [text for text, _ in pairs], [label for _, label in pairs]
-
-
-class _Kept:
-    """The rows of the lowest distance: below a bound, which sinks as they come."""
-
-    def __init__(self, bound: float, most: int):
-        self.bound, self.most = bound, most
-        self.rows: list[tuple[float, Row]] = []
-
-    def add(self, distance: float, row: Row) -> None:
-        if distance >= self.bound:
-            return
-        self.rows.append((distance, row))
-        if len(self.rows) > self.most:
-            distances = sorted(distance for distance, _ in self.rows)
-            self.bound = distances[len(distances) * 3 // 4]
-            self.rows = [pair for pair in self.rows if pair[0] < self.bound]
-
-    def texts(self) -> Texts:
-        return _unzip([row for _, row in self.rows])
-
-
-class _Order:
-    """Whether texts of all classes come together, or one class after the other."""
-
-    def __init__(self):
-        self.counts: list[Counter[str]] = [Counter()]
-
-    def add(self, labels: list[str]) -> None:
-        if self.counts[-1].total() >= WINDOW:
-            self.counts.append(Counter())
-        self.counts[-1].update(labels)
-
-    def notes(self) -> list[str]:
-        total = sum(self.counts, Counter())
-        common = {c for c, n in total.items() if n >= total.total() / 20}
-        if all(common <= set(counts) for counts in self.counts[:-1]):
-            return []
-        return [
-            f"sorted by label, it seems, and only some {WINDOW:,} texts are mixed at a "
-            "time; shuffle the file first"
-        ]
-
-
-def _unzip(rows: list[Row]) -> Texts:
-    return [row.text for row in rows], [row.label for row in rows]

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from rnn_keras.batches import Batches, fixed_lengths
 from rnn_keras.distributed import num_shares
+from rnn_keras.errors import InputError
 from rnn_keras.vectorization import concatenate_ids
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -55,6 +56,7 @@ class StreamedIds:
     def windows(self, first: int = 0) -> Iterator[Pair]:
         """Ids and class indices of `window` texts each, from the `first` window on."""
         parts: list[Pair] = []
+        self._error: InputError | None = None
         for part in self._encoded(first * self.window):
             parts.append(part)
             while sum(len(ids) for ids, _ in parts) >= self.window:
@@ -70,17 +72,25 @@ class StreamedIds:
     def _encoded(self, skipped: int) -> Iterator[Pair]:
         def make() -> Iterator[Pair]:
             left = skipped
-            for texts, labels in self.read():
-                here, left = left, max(0, left - len(texts))
-                if here < len(texts):
-                    yield self.encode(texts[here:], labels[here:])
+            try:
+                for texts, labels in self.read():
+                    here, left = left, max(0, left - len(texts))
+                    if here < len(texts):
+                        yield self.encode(texts[here:], labels[here:])
+            except InputError as error:
+                self._error = error
+                raise
 
         signature = (
             tf.TensorSpec((None, None), tf.int32),
             tf.TensorSpec((None,), tf.int32),
         )
         parts = tf.data.Dataset.from_generator(make, output_signature=signature)
-        return parts.prefetch(16).as_numpy_iterator()
+        try:
+            yield from parts.prefetch(16).as_numpy_iterator()
+        except tf.errors.OpError as error:
+            # TensorFlow makes one of its own of whatever is raised there.
+            raise self._error or error from error
 
 
 class StreamedBatches:

@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from rnn_keras import readers, streaming
+from rnn_keras import readers, sampling, streaming
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.errors import InputError
 from rnn_keras.labelled import LabelledTexts
@@ -72,8 +72,14 @@ def test_equal_texts_stay_together_whatever_their_labels():
     pairs = [(f"text {i % 50}", "ab"[i % 3 == 0]) for i in range(600)]
     parts = parts_of(Stream("made", reader(pairs)))
     texts = {name: {text for text, _ in part} for name, part in parts.items()}
+    assert set.union(*texts.values()) == {text for text, _ in pairs}
     assert sum(map(len, texts.values())) == 50
-    assert sum(map(len, parts.values())) == 600
+    # Of those that are held exact repeats are not.
+    held = parts.pop("validation")
+    assert len(held) == len(set(held))
+    assert Counter(chain(*parts.values())) + Counter(
+        pair for pair in pairs if pair in set(held)
+    ) == Counter(pairs)
 
 
 def test_the_seed_decides_and_nothing_else():
@@ -163,7 +169,7 @@ def test_a_class_of_the_test_alone_is_refused():
 
 
 def test_texts_sorted_by_label_are_told_of(monkeypatch):
-    monkeypatch.setattr(streaming, "WINDOW", 400)
+    monkeypatch.setattr(sampling, "WINDOW", 400)
     pairs = rows(2000)
     assert len(Stream("made", reader(pairs)).notes) == 1
     ordered = sorted(pairs, key=lambda pair: pair[1])
@@ -258,9 +264,8 @@ def test_a_streamed_classifier_is_as_good_as_one_in_memory():
 
 def test_texts_of_a_stream_are_cut():
     stream = Stream("made", reader(rows(200)))
-    classifier = TextClassifier.from_texts(stream, units=4, max_length=0)
     with pytest.raises(InputError, match="made: texts of a stream are cut; expected a"):
-        classifier.fit(stream)
+        TextClassifier.from_texts(stream, units=4, max_length=0)
 
 
 def test_the_vocabulary_of_a_stream_is_that_of_its_training_part():
