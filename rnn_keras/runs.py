@@ -5,13 +5,15 @@
 without the linear path, and of the linear baseline; `parameters` of the network,
 `ngrams` of the linear path, `scales` of the two, `seconds` of training, `seed`,
 `source`, `run`, a name for all that the run follows from, `class_names`, the sizes of
-the parts and the settings.
+the parts (`texts`), how many training texts each class has (`labels`), whether they were
+`streamed`, and the settings.
 """
 
 import csv
 import json
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import asdict, fields
@@ -121,6 +123,7 @@ def train(
             "seed": seed,
             "source": source,
             "run": digest_of(run),
+            "streamed": isinstance(splits, Stream),
             "epochs": len(trained.history["loss"]),
             "settings": {**settings, **asdict(trained.recipe)},
         }
@@ -164,15 +167,18 @@ class _Data(NamedTuple):
     sample: Texts
     test: Callable[[], Iterable[Texts]]
     sizes: dict[str, int]
+    labels: Counter[str]
 
     @classmethod
     def of(cls, splits: Splits | Stream) -> "_Data":
         if isinstance(splits, Stream):
             held_out, sample = splits.validation, splits.sample
-            return cls((splits,), held_out, sample, splits.test, splits.sizes)
+            sizes, labels = splits.sizes, splits.trained
+            return cls((splits,), held_out, sample, splits.test, sizes, labels)
         train, held_out, test = ((p.texts, p.labels) for p in splits[:3])
         sizes = {name: len(getattr(splits, name)) for name in Splits._fields[:3]}
-        return cls(train, held_out, train, lambda: [test], sizes)
+        labels = Counter(splits.train.labels)
+        return cls(train, held_out, train, lambda: [test], sizes, labels)
 
 
 class _Trained(NamedTuple):
@@ -238,6 +244,7 @@ def _scores(model: TextClassifier, data: _Data, answers: Answers) -> dict[str, A
         "scales": np.round(path.scales, 3).tolist() if path else [1.0, 0.0],
         "class_names": list(names),
         "texts": data.sizes,
+        "labels": {name: data.labels[name] for name in names},
     }
 
 

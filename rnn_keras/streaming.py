@@ -46,6 +46,7 @@ class Stream:
 
     Attributes:
         labels: how many texts have each.
+        trained: how many of the training part have each.
         sizes: texts of "train", "validation" and "test".
         validation: texts and labels held out to decide when to stop: a tenth, but
             20,000 at most.
@@ -148,9 +149,9 @@ class Stream:
         self._last = self._first + held_out.bound
         self.validation, self.sample = held_out.texts(), sampled.texts()
         self._check(tested)
-        trained = self.labels - tested - held_out.labels()
+        self.trained = self.labels - tested - held_out.labels()
         self.sizes = {
-            "train": trained.total(),
+            "train": self.trained.total(),
             "validation": len(self.validation[0]),
             "test": tested.total() if self._read_test is None else len(self._tested),
         }
@@ -165,7 +166,7 @@ class Stream:
             *order.notes(),
             *(
                 f"no text of class {shorten(label)!r} is in the training part"
-                for label in sorted(set(self.labels) - set(trained))[:1]
+                for label in sorted(set(self.labels) - set(self.trained))[:1]
             ),
         )
 
