@@ -57,6 +57,7 @@ _MODULE_OF = {
 _NEEDS_TENSORFLOW = {
     "audio",
     "batches",
+    "checkpoints",
     "checkup",
     "classifier",
     "comparison",
@@ -83,15 +84,19 @@ _NEEDS_TENSORFLOW = {
     "pipeline",
     "recipe",
     "recurrence",
+    "results",
+    "runs",
     "scan",
     "series_models",
     "speech",
+    "state",
     "steps",
     "store",
     "text_rules",
     "training",
     "translation",
     "vectorization",
+    "windows",
 }
 
 __all__ = [

@@ -1,18 +1,7 @@
-"""One training run, from labelled texts to a folder that holds its results.
+"""One training run, from labelled texts to a folder that holds its results."""
 
-`metrics.json` holds `test`, `network` and `baseline`: the scores on the test texts
-(`accuracy`, `macro_f1`, `f1` by class name, `n`) of the classifier, of its network
-without the linear path, and of the linear baseline; `parameters` of the network,
-`ngrams` of the linear path, `scales` of the two, `seconds` of training, `seed`,
-`source`, `run`, a name for all that the run follows from, `class_names`, the sizes of
-the parts (`texts`), how many training texts each class has (`labels`), whether they were
-`streamed`, and the settings.
-"""
-
-import csv
 import json
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -23,7 +12,6 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-from matplotlib.figure import Figure
 
 from rnn_keras import __version__
 from rnn_keras.checkpoints import Checkpoints
@@ -32,8 +20,8 @@ from rnn_keras.distributed import from_first, num_shares, process_index
 from rnn_keras.errors import InputError
 from rnn_keras.folders import digest_of, run_folder
 from rnn_keras.labelled import Splits
-from rnn_keras.plots import confusion_size, plot_confusion, plot_curves
 from rnn_keras.recipe import Recipe, recipe_for
+from rnn_keras.results import write_results
 from rnn_keras.sampling import Texts
 from rnn_keras.scoring import Answers, LinearBaseline, count_answers
 from rnn_keras.streaming import Stream
@@ -128,11 +116,7 @@ def train(
             "settings": {**settings, **asdict(trained.recipe)},
         }
         with folder.results() as results:
-            trained.model.save(results / "model.keras")
-            _write_json(results / "metrics.json", metrics)
-            _write_history(results / "history.csv", trained.history)
-            names = trained.model.class_names
-            _draw(results, trained.history, answers, names)
+            write_results(results, trained.model, metrics, trained.history, answers)
     return metrics
 
 
@@ -267,37 +251,3 @@ def _baseline(model: TextClassifier, data: _Data) -> LinearBaseline:
         known + held for known, held in zip(data.sample, data.validation, strict=True)
     )
     return LinearBaseline(model.preprocessor).fit(texts, labels)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
-
-
-def _write_history(path: Path, history: dict[str, list[float]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["epoch", *history])
-        writer.writerows(
-            [epoch, *values]
-            for epoch, values in enumerate(zip(*history.values(), strict=True), 1)
-        )
-
-
-def _draw(
-    folder: Path,
-    history: dict[str, list[float]],
-    answers: Answers,
-    class_names: tuple[str, ...],
-) -> None:
-    # Figures of their own, not pyplot's: no window, whatever the backend.
-    curves = Figure(figsize=(5, 3.5), layout="constrained")
-    plot_curves(history, curves.subplots())
-    confusion = Figure(confusion_size(len(class_names)), layout="constrained")
-    true, predicted, counts = answers
-    plot_confusion(true, predicted, class_names, confusion.subplots(), counts)
-    with warnings.catch_warnings():
-        # Where no font on the machine has a class name's characters.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        curves.savefig(folder / "curves.png", dpi=150)
-        confusion.savefig(folder / "confusion.png", dpi=150)

@@ -184,15 +184,44 @@ def test_a_damaged_one_is_named_and_the_one_before_it_used(damage, tmp_path):
     assert older.name.startswith("00001-00000002-")
 
 
-def test_where_all_are_damaged_it_begins_again(tmp_path):
+def test_where_all_are_damaged_it_begins_again_and_is_kept_again(tmp_path):
     whole = network()
     train(whole)
     crash(tmp_path, 7)
-    for path in Checkpoints(tmp_path).files():
+    older, newest = Checkpoints(tmp_path).files()
+    for path in (older, newest):
         path.write_bytes(b"")
-    again = network()
-    train(again, checkpoints=Checkpoints(tmp_path))
+    crash(tmp_path, 3)
+    # The new ones come before the damaged ones, and stay.
+    assert [p.name[:14] for p in Checkpoints(tmp_path).files()] == [
+        "00000-00000002",
+        "00000-00000003",
+    ]
+    lines, again = [], network()
+    train(again, checkpoints=Checkpoints(tmp_path, report=lines.append))
+    assert lines == ["goes on with epoch 1, batch 4"]
     assert_same(state(again), state(whole))
+
+
+def test_the_last_damaged_one_says_that_nothing_is_left(tmp_path):
+    crash(tmp_path, 7)
+    older, newest = Checkpoints(tmp_path).files()
+    older.write_bytes(b"")
+    newest.unlink()
+    newest.mkdir()  # cannot be read at all
+    lines = []
+    train(network(), epochs=1, checkpoints=Checkpoints(tmp_path, report=lines.append))
+    assert lines == [
+        f"{newest}: damaged (Is a directory); the one before it is used",
+        f"{older}: damaged (other bytes than were written); training begins anew",
+    ]
+
+
+def test_half_of_one_is_swept_away(tmp_path):
+    crash(tmp_path, 2)
+    (tmp_path / ".00001-00000002-abc.npz.part").write_bytes(b"half")
+    crash(tmp_path, 2)
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_two_are_kept_and_nothing_else(tmp_path):
@@ -243,6 +272,14 @@ def test_a_second_interrupt_ends_it_at_once(tmp_path):
         train(network(), callbacks=[sender], checkpoints=Checkpoints(tmp_path))
     assert not isinstance(raised.value, Stopped)
     assert not Checkpoints(tmp_path).files()
+
+
+def test_a_signal_after_the_last_step_is_not_forgotten(tmp_path):
+    sender = keras.callbacks.LambdaCallback(
+        on_train_end=lambda logs: os.kill(os.getpid(), signal.SIGINT)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), callbacks=[sender], checkpoints=Checkpoints(tmp_path))
 
 
 def test_half_precision_is_taken_up_too(tmp_path):

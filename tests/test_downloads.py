@@ -11,6 +11,7 @@ import threading
 import time
 import zipfile
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -136,6 +137,8 @@ def test_what_an_interrupted_process_leaves_is_not_taken_for_the_file(
         [sys.executable, "-c", _READ, name, corpus.url, corpus.sha256],
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": str(Path(rnn_keras.__file__).parents[1])},
+        # What a shell starts in the background ignores it, and so would this one.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert server.stalled.wait(60)

@@ -379,7 +379,7 @@ def test_a_classifier_of_damaged_members_is_loaded_or_refused(workshop, members,
 def loaded(saved):
     classifier = TextClassifier.load(saved)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "_load_classifier", lambda run: classifier)
+        patch.setattr(cli, "load_classifier", lambda run: classifier)
         yield
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnn_keras import folders, runs
+from rnn_keras import classifier, folders, runs
 from rnn_keras.checkpoints import Checkpoints
 from rnn_keras.classifier import TextClassifier
 from rnn_keras.errors import InputError
 from rnn_keras.labelled import LabelledTexts
+from rnn_keras.streaming import Stream
 
 GOOD = ["good", "fine", "nice", "great", "lovely"]
 BAD = ["bad", "poor", "awful", "nasty", "dull"]
@@ -229,6 +230,42 @@ def test_another_run_does_not_go_on_where_this_one_was_killed(killed):
     assert {p.name for p in killed.iterdir()} == set(folders.FILES)
 
 
+def test_what_has_finished_is_not_trained_again(done):
+    out, metrics, _ = done
+    before = {p: p.stat().st_mtime_ns for p in out.iterdir()}
+    lines = []
+    assert train(out, max_length=2, dropout=0.3, report=lines.append) == metrics
+    assert lines == ["had finished already"]
+    assert {p: p.stat().st_mtime_ns for p in out.iterdir()} == before
+    with pytest.raises(InputError, match="holds an older run"):
+        train(out, max_length=2, dropout=0.2)
+
+
+def test_a_killed_run_on_a_stream_goes_on(tmp_path, monkeypatch):
+    """In the second of several windows, of the second epoch."""
+    monkeypatch.setattr(classifier, "WINDOW", 20)
+    texts = made()
+    cells = [
+        (texts.texts[i : i + 7], texts.labels[i : i + 7]) for i in range(0, 100, 7)
+    ]
+
+    def run(out, lines):
+        stream = Stream("made", lambda: iter(cells))
+        settings = {"units": 8, "embedding_dim": 8, "epochs": 4, "batch_size": 8}
+        runs.train(stream, out, source="made", report=lines.append, **settings)
+
+    run(tmp_path / "whole", [])
+    with monkeypatch.context() as patched:
+        kill_after(17, patched)
+        with pytest.raises(Kill):
+            run(tmp_path / "killed", [])
+    lines = []
+    run(tmp_path / "killed", lines)
+    assert lines[1] == "goes on with epoch 2, batch 6"
+    assert_same(outcome(tmp_path / "killed"), outcome(tmp_path / "whole"))
+    assert outcome(tmp_path / "whole")[2]["streamed"]
+
+
 def test_force_throws_away_an_older_run_but_not_what_this_one_has_done(
     done, tmp_path, monkeypatch
 ):
@@ -271,7 +308,7 @@ def test_killed_while_its_files_are_moved_the_run_is_finished(
     with monkeypatch.context() as patched:
         # What a kill leaves undone, too.
         patched.setattr(folders.os, "replace", fail)
-        patched.setattr(folders.RunFolder, "_clear", lambda self: None)
+        patched.setattr(folders.RunFolder, "_close", lambda self: None)
         if moves < 5:
             with pytest.raises(Kill):
                 begin()
@@ -294,7 +331,7 @@ def test_killed_while_its_files_are_moved_the_same_run_is_over(tmp_path, monkeyp
 
     with monkeypatch.context() as patched:
         patched.setattr(folders.os, "replace", fail)
-        patched.setattr(folders.RunFolder, "_clear", lambda self: None)
+        patched.setattr(folders.RunFolder, "_close", lambda self: None)
         with pytest.raises(Kill):
             train(tmp_path, epochs=1)
     assert not (tmp_path / "metrics.json").exists()
@@ -344,8 +381,8 @@ except InputError as error:
         text=True,
     )
     assert shown.stdout == (
-        f"{tmp_path}: cannot be written (File too large); its last good state is kept, "
-        "and the same command goes on from it\n"
+        f"{tmp_path}/.unfinished/checkpoints: cannot be written (File too large); the "
+        "last good state is kept, and the same command goes on from it\n"
     ), shown.stderr
     lines = []
     train(tmp_path, max_length=2, dropout=0.3, report=lines.append)
