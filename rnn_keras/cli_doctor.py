@@ -1,6 +1,5 @@
 """rnn-keras doctor."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +10,7 @@ from rnn_keras._tensorflow import import_quietly
 from rnn_keras.console import columns, load, one_line_errors, say
 from rnn_keras.errors import InputError
 from rnn_keras.options import AsJson, Encoding, LabelColumn, NoHeader, TextColumn
+from rnn_keras.printable import json_line, printable
 
 if TYPE_CHECKING:
     from rnn_keras.findings import Finding
@@ -65,7 +65,7 @@ def doctor(
     if as_json:
         findings = [finding.to_dict() for finding in found]
         content = {"source": source, "looked_at": checked, "findings": findings}
-        print(json.dumps(content, ensure_ascii=False))
+        print(json_line(content))
     else:
         _print(found, checked)
     if any(finding.severity != "note" for finding in found):
@@ -117,7 +117,7 @@ def _print(found: list["Finding"], checked: str) -> None:
     console = Console(highlight=False)
 
     def indented(text: str) -> None:
-        for line in Text(text).wrap(console, console.width - 2):
+        for line in Text(printable(text)).wrap(console, console.width - 2):
             line.rstrip()
             console.print(Text("  ").append_text(line))
 
@@ -128,7 +128,7 @@ def _print(found: list["Finding"], checked: str) -> None:
         indented(finding.says)
         indented(f"→ {finding.cure}")
         for example in finding.examples:
-            line = Text(f"    · {example}", "dim")
+            line = Text(f"    · {printable(example)}", "dim")
             console.print(line, no_wrap=True, overflow="ellipsis")
         console.print()
     counts = {s: sum(f.severity == s for f in found) for s in colours}

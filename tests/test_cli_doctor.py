@@ -175,3 +175,19 @@ def test_bad_input_gets_one_line_and_status_2(case, said, run, table, tmp_path):
     errors = [line for line in shown.stderr.splitlines() if "rnn-keras: " in line]
     assert errors == shown.stderr.splitlines()[-1:]
     assert said in errors[0]
+
+
+@pytest.mark.parametrize("harm", ["\x1b]0;mine\x07", "\x1b[2J", "\x9b2J", "\u202e"])
+def test_a_strangers_commands_to_the_terminal_are_not_printed(harm, healthy, tmp_path):
+    # In texts, which repeat, and in the name of a class that is too small.
+    table = write(tmp_path / "t.csv", healthy, lambda text, label: f"{harm}{text}")
+    rows = table.read_text() + f"{harm}odd,some text\n{harm}odd,some other\n"
+    table.write_text(rows + f"pos,{harm}again\n" * 2)
+    shown = invoke("doctor", table)
+    assert "again" in shown.stdout
+    assert "odd: 1 training text" in shown.stdout
+    assert harm[0] not in shown.stdout
+    shown = invoke("doctor", table, "--json")
+    assert harm[0] not in shown.stdout
+    examples = [f["examples"] for f in json.loads(shown.stdout)["findings"]]
+    assert any(harm in example for group in examples for example in group)
