@@ -7,6 +7,7 @@ parts, or are said to be others. No TensorFlow.
 
 import csv
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,9 @@ _KEYS = {
 }
 _SCORES = ("accuracy", "f1", "n")
 _PARTS = ("train", "validation", "test")
+# More texts, or n-grams, than there are anywhere.
+_MANY = 10**12
+_LARGEST_SEED = 2**32 - 1  # of scikit-learn, which divides
 
 
 class RunFiles(NamedTuple):
@@ -101,14 +105,50 @@ def _read_metrics(path: Path) -> dict[str, Any]:
     if not isinstance(metrics, dict):
         raise InputError(f"{path}: expected an object, as rnn-keras train writes it")
     for key, kind in _KEYS.items():
-        if not isinstance(metrics.get(key), kind):
+        if not isinstance(metrics.get(key), kind) or metrics[key] is True:
             what = "missing" if key not in metrics else "of another kind"
             raise InputError(f"{path}: {key!r} is {what}; expected a {kind.__name__}")
     for part in ("test", "network", "baseline"):
         missing = [key for key in _SCORES if key not in metrics[part]]
         if missing:
             raise InputError(f"{path}: {part!r} has no {missing[0]!r}")
+    wrong = _wrong_value(metrics)
+    if wrong:
+        raise InputError(f"{path}: {wrong}")
     return metrics
+
+
+def _wrong_value(metrics: dict[str, Any]) -> str | None:
+    """The first value that no run can have, in words."""
+    names = metrics["class_names"]
+    if len(names) < 2 or not all(isinstance(name, str) for name in names):
+        return f"'class_names' is {names!r:.80}; expected two names or more"
+    if len(set(names)) < len(names):
+        return "'class_names' has a name twice"
+    whole = {
+        "seed": (metrics["seed"], 0, _LARGEST_SEED),
+        "ngrams": (metrics["ngrams"], 0, _MANY),
+        "texts.train": (metrics["texts"].get("train"), 1, _MANY),
+        "texts.validation": (metrics["texts"].get("validation"), 0, _MANY),
+        "texts.test": (metrics["texts"].get("test"), 0, _MANY),
+    }
+    shares = {}
+    for part in ("test", "network", "baseline"):
+        scores = metrics[part]
+        f1 = scores["f1"]
+        if not isinstance(f1, dict) or set(f1) != set(names):
+            return f"'{part}.f1' is {f1!r:.80}; expected a number for each class"
+        whole[f"{part}.n"] = scores["n"], 1, _MANY
+        shares[f"{part}.accuracy"] = scores["accuracy"]
+        shares |= {f"{part}.f1.{name}": value for name, value in f1.items()}
+    for key, (value, low, high) in whole.items():
+        if type(value) is not int or not low <= value <= high:
+            expected = f"a whole number from {low} to {high}"
+            return f"{key!r} is {value!r:.80}; expected {expected}"
+    for key, value in shares.items():
+        if type(value) not in (int, float) or not 0 <= value <= 1:
+            return f"{key!r} is {value!r:.80}; expected a number from 0 to 1"
+    return None
 
 
 def _read_history(path: Path) -> dict[str, list[float]]:
@@ -122,6 +162,8 @@ def _read_history(path: Path) -> dict[str, list[float]]:
         raise InputError(
             f"{path}: expected columns 'epoch' and 'loss' in its first row"
         )
+    if len(set(head)) < len(head):
+        raise InputError(f"{path}: has a column twice in its first row")
     if len(rows) < 2:
         raise InputError(f"{path}: holds no epoch")
     history: dict[str, list[float]] = {name: [] for name in head}
@@ -138,4 +180,43 @@ def _read_history(path: Path) -> dict[str, list[float]]:
                     f"{path}: row {i}, column {name!r}: {cell!r:.40} is no number"
                 ) from None
     del history["epoch"]
-    return history
+    for name in ("accuracy", "val_accuracy"):
+        wrong = [value for value in history.get(name, ()) if not 0 <= value <= 1]
+        if wrong:
+            raise InputError(
+                f"{path}: column {name!r} has {wrong[0]}; expected numbers from 0 to 1"
+            )
+    if "val_accuracy" in history and "accuracy" not in history:
+        raise InputError(f"{path}: has 'val_accuracy', but no column 'accuracy'")
+    return checked_history(history, str(path))
+
+
+def checked_history(history: Any, where: str) -> dict[str, list[float]]:
+    """The losses of a training, as numbers, beside what else there is.
+
+    Args:
+        history: lists by name, or what has them as its `history`, as
+            `keras.callbacks.History` does.
+        where: it comes from, for the message.
+
+    Raises:
+        InputError: if there is no loss, or not a number an epoch.
+    """
+    found = getattr(history, "history", history)
+    if not isinstance(found, Mapping):
+        raise InputError(f"{where}: expected a dictionary of lists, or a Keras History")
+    result = dict(found)
+    for name in ("loss", "val_loss"):
+        if name not in found and name == "val_loss":
+            continue
+        try:
+            result[name] = [float(value) for value in found[name]]
+        except KeyError:
+            raise InputError(f"{where}: has no 'loss'") from None
+        except (TypeError, ValueError):
+            raise InputError(f"{where}: {name!r} is no list of numbers") from None
+    if not result["loss"]:
+        raise InputError(f"{where}: holds no epoch")
+    if len(result.get("val_loss", result["loss"])) != len(result["loss"]):
+        raise InputError(f"{where}: 'loss' and 'val_loss' differ in length")
+    return result

@@ -63,6 +63,38 @@ def test_damaged_metrics_are_named(tmp_path, metrics, said):
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("test.n", 0, "'test.n' is 0; expected a whole number from 1"),
+        ("test.n", "many", "'test.n' is 'many'; expected a whole number"),
+        ("baseline.n", True, "'baseline.n' is True"),
+        ("test.n", 10**400, "'test.n' is 1000"),
+        ("network.accuracy", None, "'network.accuracy' is None; expected a number"),
+        ("test.accuracy", 2, "'test.accuracy' is 2; expected a number from 0 to 1"),
+        ("test.accuracy", float("nan"), "'test.accuracy' is nan"),
+        ("test.f1", [0.9, 0.9], "'test.f1' is .*; expected a number for each class"),
+        ("test.f1", {"a": 0.5}, "expected a number for each class"),
+        ("test.f1", {"a": 0.5, "b": "c"}, "'test.f1.b' is 'c'"),
+        ("texts.train", "x", "'texts.train' is 'x'; expected a whole number from 1"),
+        ("texts.validation", None, "'texts.validation' is None"),
+        ("seed", -1, "'seed' is -1; expected a whole number from 0 to 4294967295"),
+        ("seed", 2**40, "'seed' is 1099511627776"),
+        ("seed", True, "'seed' is of another kind"),
+        ("ngrams", -1, "'ngrams' is -1"),
+        ("class_names", ["a", 1], "'class_names' is .*; expected two names"),
+        ("class_names", ["a"], "'class_names' is .*; expected two names"),
+        ("class_names", ["a", "a"], "'class_names' has a name twice"),
+    ],
+)
+def test_a_value_that_no_run_can_have_is_named(tmp_path, key, value, said):
+    metrics = json.loads(json.dumps(METRICS))
+    *way, last = key.split(".")
+    (metrics[way[0]] if way else metrics)[last] = value
+    with pytest.raises(InputError, match=rf"metrics\.json: .*{said}"):
+        read_run(folder(tmp_path, metrics))
+
+
+@pytest.mark.parametrize(
     ("history", "said"),
     [
         ("", "expected columns 'epoch' and 'loss'"),
@@ -71,6 +103,10 @@ def test_damaged_metrics_are_named(tmp_path, metrics, said):
         ("epoch,loss\n1,0.5\n2\n", "row 3 has 1 fields, but the first has 2"),
         ("epoch,loss\n1,high\n", "row 2, column 'loss': 'high' is no number"),
         ("epoch,loss\n1,0.5\n\n", "row 3 has 0 fields"),
+        ("epoch,loss,loss\n1,0.5,0.4\n", "has a column twice"),
+        ("epoch,loss,val_accuracy\n1,0.5,0.5\n", "but no column 'accuracy'"),
+        ("epoch,loss,accuracy\n1,0.5,2\n", "column 'accuracy' has 2.0; expected"),
+        ("epoch,loss,accuracy,val_accuracy\n1,1,1,-3\n", "'val_accuracy' has -3.0"),
     ],
 )
 def test_a_damaged_history_is_named_by_row_and_column(tmp_path, history, said):
