@@ -25,8 +25,14 @@ from rnn_keras.doctor import lengths_of, sample_of, unknown_in
 from rnn_keras.errors import InputError
 from rnn_keras.findings import Finding, by_severity
 from rnn_keras.labelled import LabelledTexts, Splits
-from rnn_keras.labels import check_pairs, class_indices
-from rnn_keras.run_files import RunFiles, load_source, read_run, texts_of_run
+from rnn_keras.labels import class_indices
+from rnn_keras.run_files import (
+    RunFiles,
+    checked_history,
+    load_source,
+    read_run,
+    texts_of_run,
+)
 from rnn_keras.score_checks import History
 from rnn_keras.vectorization import PADDING_ID, UNKNOWN_ID, TextVectorizer
 
@@ -76,8 +82,7 @@ def examine_run(
     if list(classifier.class_names) != files.metrics["class_names"]:
         raise InputError(f"{folder}: model.keras and metrics.json have other classes")
     splits, texts = _texts(files, data, report)
-    shares = None if splits is None else _shares(splits.train.labels)
-    found = _of_history(files, shares)
+    found = _of_history(files, _shares(files, splits))
     baseline = files.metrics["baseline"]
     found.append(score_checks.behind_baseline(files.metrics["test"], baseline))
     if texts is None:
@@ -99,7 +104,7 @@ def examine_network(
     network: keras.Model,
     ids: np.ndarray,
     labels: np.ndarray,
-    history: History | None = None,
+    history: History | keras.callbacks.History | None = None,
     *,
     report: Report = _silent,
 ) -> list[Finding]:
@@ -109,27 +114,21 @@ def examine_network(
         network: from token ids `(batch, timesteps)` to logits; 0 is padding.
         ids: texts that it was trained on `(texts, timesteps)`.
         labels: their class indices `(texts,)`.
-        history: of its training with cross-entropy, `History.history` of `fit`.
+        history: of its training with cross-entropy: what `fit` returned, or its
+            `history`.
         report: is given lines on what is not looked at.
 
     Returns:
         The worst first; empty where nothing is found.
 
     Raises:
-        InputError: if there are no texts, or not as many labels, or the network is
-            of another kind.
+        InputError: if there are no texts, or not as many labels, or the network, the
+            ids, the labels or the history are of another kind.
     """
-    ids, labels = np.asarray(ids), np.asarray(labels)
-    check_pairs(ids, labels)
-    if not len(ids):
-        raise InputError("no texts to examine the network with")
-    if len(network.inputs) != 1 or len(network.outputs[0].shape) != 2:
-        raise InputError(
-            f"network {network.name!r}: expected one from token ids (batch, timesteps) "
-            "to logits (batch, classes)"
-        )
+    ids, labels = network_checks.checked_inputs(network, ids, labels)
     found: list[Finding | None] = []
     if history is not None:
+        history = checked_history(history, "history")
         shares = np.bincount(labels) / len(labels)
         found += [
             score_checks.loss_not_finite(history),
@@ -268,9 +267,12 @@ def _of_rows(
     return found
 
 
-def _shares(labels: Sequence[str]) -> list[float]:
-    counts = Counter(labels)
-    return [count / len(labels) for count in counts.values()]
+def _shares(files: RunFiles, splits: Splits | None) -> list[float] | None:
+    """Of the classes among the training texts, if anything tells them."""
+    counts = files.metrics.get("labels")
+    if splits is not None:
+        counts = Counter(splits.train.labels)
+    return counts and [n / sum(counts.values()) for n in counts.values()]
 
 
 def _any_ids(vocabulary_size: int) -> np.ndarray:

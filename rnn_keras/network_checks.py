@@ -5,12 +5,16 @@ Saturation and gradients need a chain of layers (`rnn_keras.steps`), and raise
 `ValueError` for another.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 
 from rnn_keras.diagnostics import gradient_flow, saturation
 from rnn_keras.embedding_checks import embeddings_of
+from rnn_keras.errors import InputError
 from rnn_keras.findings import Finding, percent
+from rnn_keras.labels import check_pairs
 from rnn_keras.steps import readers_of
 
 _PADDING = 50
@@ -27,6 +31,60 @@ _MANY_LOST = 0.25
 _EXPLODED = 1e4
 # Below this many steps next to nothing vanishes or explodes.
 _FEWEST_STEPS = 10
+
+
+def checked_inputs(
+    network: Any, ids: Any, labels: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """The ids `(texts, timesteps)` and labels `(texts,)` as arrays, if all fit.
+
+    Raises:
+        InputError: if they are of another kind, or not for this network.
+    """
+    if not isinstance(network, keras.Model):
+        raise InputError(f"{type(network).__name__}: expected a keras.Model")
+    try:
+        (given,), (logits,) = network.inputs, network.outputs
+    except (AttributeError, TypeError, ValueError):
+        given = logits = None
+    if given is None or len(given.shape) != 2 or len(logits.shape) != 2:
+        part = "; give its `network`" if hasattr(network, "preprocessor") else ""
+        raise InputError(
+            f"{network.name!r}: expected a network from token ids (batch, timesteps) "
+            f"to logits (batch, classes), with a keras.Input{part}"
+        )
+    try:
+        ids, labels = np.asarray(ids), np.asarray(labels)
+    except ValueError as error:  # a list of lists that differ in length
+        raise InputError(
+            "ids: texts of different length; expected an array, padded with 0"
+        ) from error
+    if not ids.size or not labels.size:
+        raise InputError("no texts to examine the network with")
+    _check_whole("ids", ids, 2, "token ids (texts, timesteps)")
+    _check_whole("labels", labels, 1, "class indices (texts,)")
+    check_pairs(ids, labels)
+    steps, classes = given.shape[1], max(2, logits.shape[1])
+    if steps not in (None, ids.shape[1]):
+        raise InputError(
+            f"ids: {ids.shape[1]:,} timesteps; the network reads {steps:,}"
+        )
+    tokens = min([table.input_dim for table in embeddings_of(network)], default=None)
+    if tokens is not None and ids.max() >= tokens:
+        raise InputError(f"ids: {ids.max():,} is none of the network's {tokens:,}")
+    if labels.max() >= classes:
+        raise InputError(f"labels: {labels.max():,} is none of {classes:,} classes")
+    return ids, labels
+
+
+def _check_whole(name: str, numbers: np.ndarray, rank: int, expected: str) -> None:
+    if numbers.ndim != rank or numbers.dtype.kind not in "iu":
+        raise InputError(
+            f"{name}: {numbers.dtype} {numbers.shape}; expected whole numbers, "
+            f"{expected}"
+        )
+    if numbers.min() < 0:
+        raise InputError(f"{name}: {numbers.min()} is below 0; expected {expected}")
 
 
 def padding_changes_answers(network: keras.Model, ids: np.ndarray) -> Finding | None:

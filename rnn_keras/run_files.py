@@ -141,6 +141,10 @@ def _wrong_value(metrics: dict[str, Any]) -> str | None:
         whole[f"{part}.n"] = scores["n"], 1, _MANY
         shares[f"{part}.accuracy"] = scores["accuracy"]
         shares |= {f"{part}.f1.{name}": value for name, value in f1.items()}
+    labels = metrics.get("labels", dict.fromkeys(names, 1))
+    if not isinstance(labels, dict) or set(labels) != set(names):
+        return f"'labels' is {labels!r:.80}; expected a number for each class"
+    whole |= {f"labels.{name}": (n, 1, _MANY) for name, n in labels.items()}
     for key, (value, low, high) in whole.items():
         if type(value) is not int or not low <= value <= high:
             expected = f"a whole number from {low} to {high}"

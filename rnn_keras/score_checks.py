@@ -26,7 +26,8 @@ _ABOVE = 1.2
 _JUMP, _JUMP_NATS = 1.5, 0.1
 # The loss of held-out texts rises by some per cent before training stops by itself.
 # Where the best weights are kept, it is worth a word only where it rises steeply.
-_RISE, _STEEP_RISE = 1.1, 1.5
+# By less than this many nats, it is of no use to anyone where the loss is small.
+_RISE, _STEEP_RISE, _RISE_NATS = 1.1, 1.5, 0.05
 _GAP = 0.1  # of accuracy: ten texts in a hundred that are known by heart
 _SURE = 0.05
 
@@ -72,8 +73,8 @@ def loss_at_chance(
         history: of the run.
         shares: of the classes among the training texts; the loss of a network that
             knows these and nothing else is their entropy.
-        classes: how many there are, where their shares are not known: as if all
-            were alike.
+        classes: how many there are, where their shares are not known. Then only what
+            is no better than a guess among all is found.
     """
     losses = [loss for loss in history["loss"] if math.isfinite(loss)]
     known = np.array([1 / classes] * classes if shares is None else shares)
@@ -81,14 +82,17 @@ def loss_at_chance(
     chance = float(-(known * np.log(known)).sum())
     if not losses or min(losses) < (1 - _GAIN) * chance:
         return None
+    what = "the shares of the classes give without a look at the texts"
+    if shares is None:
+        what = f"a guess among {classes:,} classes gives"
     # Well above it, the network is sure of what is wrong: its steps are too large.
     above = min(losses) > _ABOVE * chance
     change = "Lower --learning-rate" if above else "Raise --learning-rate or --epochs"
     return Finding(
         "loss-at-chance",
         "warning",
-        f"The training loss is {min(losses):.3f} at best, and {chance:.3f} is what the "
-        "shares of the classes give without a look at the texts.",
+        f"The training loss is {min(losses):.3f} at best, and {chance:.3f} is what "
+        f"{what}.",
         f"{change}, and if the network is your own, see to it that padding is masked "
         "(`mask_zero=True`).",
     )
@@ -116,7 +120,8 @@ def overfitting(
     best = int(np.argmin(held_out))
     found = []
     rise = _STEEP_RISE if best_kept else _RISE
-    if held_out[-1] > rise * held_out[best] and losses[-1] < losses[best]:
+    risen = held_out[-1] - max(rise * held_out[best], held_out[best] + _RISE_NATS)
+    if risen > 0 and losses[-1] < losses[best]:
         kept = " (its weights were kept)" if best_kept else ""
         found.append(
             Finding(
@@ -175,6 +180,8 @@ def no_better_than_majority(
         classes: how many there are.
         what: is named in the sentence.
     """
+    if len(np.unique(true)) < 2:  # with one class always saying it is right
+        return None
     majority = np.bincount(true, minlength=classes).argmax()
     right, constant = predicted == true, true == majority
     only, lost = int((right & ~constant).sum()), int((constant & ~right).sum())
@@ -209,12 +216,14 @@ def one_answer(scores: Mapping[str, Any], what: str = "classifier") -> Finding |
     """The same answer to every text, as the F1 of the classes show.
 
     Args:
-        scores: `f1` by class name and `n`, as `rnn_keras.scoring.score` gives them.
+        scores: `accuracy`, `f1` by class name and `n`, as `rnn_keras.scoring.score`
+            gives them.
         what: is named in the sentence.
     """
     f1 = scores["f1"]
     told = [name for name, value in f1.items() if value > 0]
-    if len(f1) < 2 or len(told) != 1:
+    # All right with one answer: the test texts are of one class.
+    if len(f1) < 2 or len(told) != 1 or scores.get("accuracy") == 1:
         return None
     return Finding(
         "one-answer",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import keras
@@ -98,6 +99,18 @@ def test_what_its_scores_show_is_found(copy, healthy):
     ]
 
 
+def test_where_the_texts_are_gone_the_run_tells_the_shares_of_its_classes(copy):
+    write_history(copy, loss=[0.4, 0.33])  # at the entropy of 9 to 1
+    assert examine_run(copy) == []
+    change_metrics(copy, labels={"neg": 252, "pos": 28})
+    (found,) = examine_run(copy)
+    assert found.name == "loss-at-chance"
+    assert "and 0.325 is what the shares of the classes give" in found.says
+    change_metrics(copy, labels={"neg": 252})
+    with pytest.raises(InputError, match="'labels' is .*; expected a number for each"):
+        examine_run(copy)
+
+
 def change_model(folder, change):
     classifier = TextClassifier.load(folder / "model.keras")
     change(classifier)
@@ -147,7 +160,9 @@ def test_other_texts_are_looked_at_as_new_ones(run, healthy):
 
 
 def test_what_belongs_to_another_run_is_refused(copy, healthy):
-    change_metrics(copy, class_names=["neg", "odd"])
+    scores = {"accuracy": 1.0, "f1": {"neg": 1.0, "odd": 1.0}, "n": 80}
+    parts = dict.fromkeys(("test", "network", "baseline"), scores)
+    change_metrics(copy, class_names=["neg", "odd"], **parts)
     with pytest.raises(InputError, match=r"model.keras and metrics.json have other"):
         examine_run(copy, healthy)
     (copy / "model.keras").write_bytes(b"broken")
@@ -205,7 +220,92 @@ def test_no_texts_or_other_labels_are_refused():
     with pytest.raises(InputError, match="6 texts, but 2 labels"):
         examine_network(made(), IDS, LABELS[:2])
     steps = keras.Sequential([keras.Input((None, 2)), keras.layers.Dense(2)])
-    with pytest.raises(InputError, match="expected one from token ids"):
+    with pytest.raises(InputError, match="expected a network from token ids"):
         examine_network(steps, IDS, LABELS)
     with pytest.raises(InputError, match="no texts to examine"):
         examine_network(made(), IDS[:0], LABELS[:0])
+
+
+class Own(keras.Model):
+    def call(self, inputs):
+        return inputs
+
+
+def test_what_is_no_network_from_ids_to_logits_is_refused(run):
+    unbuilt = keras.Sequential([keras.layers.Embedding(13, 4), keras.layers.GRU(4)])
+    classifier = TextClassifier.load(run / "model.keras")
+    for network in (Own(), unbuilt):
+        with pytest.raises(InputError, match="expected a network from token ids"):
+            examine_network(network, IDS, LABELS)
+    with pytest.raises(InputError, match="keras.Input; give its `network`$"):
+        examine_network(classifier, IDS, LABELS)
+    with pytest.raises(InputError, match="str: expected a keras.Model"):
+        examine_network("model.keras", IDS, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (IDS * 1.0, "ids: float64 (6, 12); expected whole numbers, token ids"),
+        (IDS[0], "ids: int64 (12,); expected whole numbers, token ids"),
+        ([[1], [1, 2]], "ids: texts of different length"),
+        (IDS + 1, "ids: 13 is none of the network's 13"),
+        (IDS - 2, "ids: -1 is below 0; expected token ids"),
+    ],
+)
+def test_ids_of_another_kind_are_refused(ids, said):
+    with pytest.raises(InputError, match=f"^{re.escape(said)}"):
+        examine_network(made(), ids, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (LABELS * 1.0, "labels: float64 (6,); expected whole numbers, class indices"),
+        (np.eye(2, dtype=int)[LABELS], "labels: int64 (6, 2); expected whole numbers"),
+        (2 * LABELS - 1, "labels: -1 is below 0; expected class indices"),
+        (LABELS + 1, "labels: 2 is none of 2 classes"),
+        (["a", "b"] * 3, "labels: <U1 (6,); expected whole numbers"),
+    ],
+)
+def test_labels_of_another_kind_are_refused(labels, said):
+    with pytest.raises(InputError, match=f"^{re.escape(said)}"):
+        examine_network(made(), IDS, labels)
+
+
+def test_a_network_for_another_length_is_refused():
+    network = keras.Sequential(
+        [
+            keras.Input((5,), dtype="int32"),
+            keras.layers.Embedding(13, 4, mask_zero=True),
+            keras.layers.GRU(4),
+            keras.layers.Dense(2),
+        ]
+    )
+    with pytest.raises(InputError, match="ids: 12 timesteps; the network reads 5"):
+        examine_network(network, IDS, LABELS)
+
+
+def test_the_history_that_keras_returns_is_taken_as_it_is():
+    network, history = made(), keras.callbacks.History()
+    history.set_model(network)
+    history.on_train_begin()
+    history.on_epoch_end(0, {"loss": 0.7})
+    found = examine_network(network, IDS, LABELS, history)
+    assert names(found) == [("loss-at-chance", "warning")]
+
+
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [
+        ({"accuracy": [0.5]}, "history: has no 'loss'"),
+        ({"loss": 0.5}, "history: 'loss' is no list of numbers"),
+        ({"loss": ["x"]}, "history: 'loss' is no list of numbers"),
+        ({"loss": []}, "history: holds no epoch"),
+        ({"loss": [1, 2], "val_loss": [1]}, "'loss' and 'val_loss' differ in length"),
+        ([0.5], "history: expected a dictionary of lists, or a Keras History"),
+    ],
+)
+def test_a_history_without_losses_is_refused(history, said):
+    with pytest.raises(InputError, match=said):
+        examine_network(made(), IDS, LABELS, history)

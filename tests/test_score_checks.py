@@ -69,12 +69,21 @@ def test_a_loss_at_chance_is_the_entropy_of_the_shares(losses, shares, classes, 
         assert found is None
     else:
         assert (found.name, found.severity) == ("loss-at-chance", "warning")
-        assert f"and {chance} is what the shares" in found.says
+        what = "a guess among 5 classes" if shares is None else "the shares"
+        assert f"and {chance} is what {what}" in found.says
 
 
 @pytest.mark.parametrize(("loss", "cure"), [(0.69, "Raise"), (2.6, "Lower")])
 def test_a_loss_far_above_chance_has_another_cure(loss, cure):
     assert checks.loss_at_chance({"loss": [5.0, loss]}).cure.startswith(cure)
+
+
+@pytest.mark.parametrize("least", [0.0001, 0.009, 0.1])
+def test_a_small_loss_that_rises_by_next_to_nothing_is_no_finding(least):
+    history = {"loss": [0.02, 0.01, 0.001], "val_loss": [0.2, least, 0.04 + least]}
+    assert checks.overfitting(history) == []
+    history["val_loss"][-1] = 0.06 + least
+    assert [finding.name for finding in checks.overfitting(history)] == ["overfitting"]
 
 
 RISING = {"loss": [0.6, 0.3, 0.1, 0.02], "val_loss": [0.6, 0.5, 0.7, 1.0]}
@@ -158,6 +167,14 @@ def test_the_same_answer_to_all_shows_in_the_f1_of_the_classes():
     assert (found.name, found.severity) == ("one-answer", "error")
     assert "Of 3 classes the classifier finds one only, 'b', in 50" in found.says
     assert checks.one_answer({"f1": {"a": 0.1, "b": 0.7}, "n": 50}) is None
+
+
+def test_on_texts_of_one_class_nothing_is_told_of_a_perfect_classifier():
+    true = np.ones(50, int)
+    assert checks.no_better_than_majority(true, true, 2) is None
+    scores = {"accuracy": 1.0, "f1": {"a": 0.0, "b": 1.0}, "n": 50}
+    assert checks.one_answer(scores) is None
+    assert checks.one_answer(scores | {"accuracy": 0.9}) is not None
 
 
 @pytest.mark.parametrize(
