@@ -92,11 +92,12 @@ def near_repeats(corpus: LabelledTexts, divided: bool = False) -> Finding | None
     beside = sum(len(g) * (1 - (1 - TRAIN_SHARE) ** (len(g) - 1)) for g in near)
     texts = sum(map(len, groups.values()))
     share, tested = beside / texts, round(TEST_SHARE * texts)
-    serious = not divided and share > score_noise(tested)
+    serious = not divided and tested > 0 and share > score_noise(tested)
     expected = TEST_SHARE * beside
     where = (
-        "a division at random puts some on both sides of training and validation"
-        if divided
+        "a division at random can put some on both sides of training and "
+        + ("validation" if divided else "test")
+        if divided or not tested
         else f"a division at random has about {max(1, round(expected)):,} of "
         f"{tested:,} test texts beside their like in training"
     )
@@ -112,7 +113,10 @@ def near_repeats(corpus: LabelledTexts, divided: bool = False) -> Finding | None
 
 
 def repeats_across(
-    train: LabelledTexts, test: LabelledTexts, divided: bool = False
+    train: LabelledTexts,
+    test: LabelledTexts,
+    divided: bool = False,
+    part: str = "test",
 ) -> Finding | None:
     """Training texts that stand in the test part, letter for letter.
 
@@ -121,6 +125,7 @@ def repeats_across(
         test: those that scores are to be made of.
         divided: whether the network is trained on all of `train` as they are; else
             `LabelledTexts.split` leaves out those that are found here.
+        part: `"validation"` where `test` is only to tell when to stop.
     """
     known = set(train.texts)
     both = [text for text in test.texts if text in known]
@@ -129,20 +134,32 @@ def repeats_across(
     share = len(both) / len(test)
     severity = "note"
     if divided:
-        severity = "error" if share > score_noise(len(test)) else "warning"
+        serious = part == "test" and share > score_noise(len(test))
+        severity = "error" if serious else "warning"
     return Finding(
         "repeats-across",
         severity,
-        f"{len(both):,} of {len(test):,} test texts ({percent(share)}) stand among "
+        f"{len(both):,} of {len(test):,} {part} texts ({percent(share)}) stand among "
         f"the {len(train):,} training texts, letter for letter.",
         "Divide with `LabelledTexts.split`, or train with --test, which leave such "
-        "texts out of training.",
+        "texts out of training."
+        if part == "test"
+        else "Divide with `LabelledTexts.split`: what is known by heart does not tell "
+        "when to stop.",
         tuple(quote(text) for text in both[:EXAMPLES]),
     )
 
 
-def near_repeats_across(train: LabelledTexts, test: LabelledTexts) -> Finding | None:
-    """Test texts that a training text equals but for case, spacing, punctuation."""
+def near_repeats_across(
+    train: LabelledTexts, test: LabelledTexts, part: str = "test"
+) -> Finding | None:
+    """Test texts that a training text equals but for case, spacing, punctuation.
+
+    Args:
+        train: training texts.
+        test: those that scores are to be made of.
+        part: `"validation"` where `test` is only to tell when to stop.
+    """
     known = _groups(train.texts)
     exact = set(train.texts)
     pairs = [
@@ -156,10 +173,10 @@ def near_repeats_across(train: LabelledTexts, test: LabelledTexts) -> Finding | 
     return Finding(
         "near-repeats-across",
         "warning" if share > score_noise(len(test)) else "note",
-        f"{len(pairs):,} of {len(test):,} test texts ({percent(share)}) equal a "
+        f"{len(pairs):,} of {len(test):,} {part} texts ({percent(share)}) equal a "
         "training text but for case, spacing and punctuation.",
         "Leave training texts out whose `rnn_keras.data_checks.normal_form` is that "
-        "of a test text: `split` only knows letter for letter.",
+        f"of a {part} text: `split` only knows letter for letter.",
         tuple(f"{quote(a)} | {quote(b)}" for a, b in pairs[:EXAMPLES]),
     )
 

@@ -14,7 +14,14 @@ import numpy as np
 from rnn_keras import data_checks, token_checks
 from rnn_keras.errors import InputError
 from rnn_keras.findings import Finding, by_severity
-from rnn_keras.labelled import LabelledTexts, Splits, count_of, shorten
+from rnn_keras.labelled import (
+    LabelledTexts,
+    Splits,
+    check_test_labels,
+    count_of,
+    lonely_classes,
+    shorten,
+)
 from rnn_keras.labels import class_names_of
 from rnn_keras.leaks import label_leaks
 from rnn_keras.recipe import recipe_for
@@ -25,6 +32,8 @@ from rnn_keras.vectorization import TextVectorizer, Unit
 SAMPLE = 5_000
 # What a vocabulary is made of: that many reviews of films take three seconds.
 _VOCABULARY_SAMPLE = 50_000
+# Beside a test part, `rnn-keras train` holds out so much.
+_VALIDATION_SHARE = 0.1
 
 CHECKED = (
     "repeats, contradictions, leaked labels, small classes, length, unknown tokens, "
@@ -67,13 +76,7 @@ def examine_data(
     if not len(train):
         raise InputError("no texts to examine")
     if test is not None:
-        names = class_names_of(train.labels)
-        unknown = sorted(set(test.labels) - set(names))
-        if unknown:
-            raise InputError(
-                f"test label {shorten(unknown[0])!r} is none of the classes of "
-                f"{train.source}: {', '.join(names)}"
-            )
+        check_test_labels(train.source, set(train.labels), test.labels)
     classes = one_class(train)
     if classes is not None:
         return [classes]
@@ -81,14 +84,19 @@ def examine_data(
     found = [
         lonely_class(train),
         data_checks.repeats(train),
-        data_checks.near_repeats(train, test is not None),
-        data_checks.contradictions(train),
+        data_checks.contradictions(train if test is None else _joined(train, test)),
         data_checks.small_classes(trained, tested),
         data_checks.imbalance(trained),
     ]
     if test is not None:
         found.append(data_checks.repeats_across(train, test, divided))
         found.append(data_checks.near_repeats_across(train, test))
+    if isinstance(data, Splits):
+        parts = data.train, data.validation
+        found.append(data_checks.repeats_across(*parts, divided, "validation"))
+        found.append(data_checks.near_repeats_across(*parts, "validation"))
+    else:
+        found.append(data_checks.near_repeats(train, test is not None))
     distinct = _distinct(train)
     sample = sample_of(distinct, SAMPLE)
     if len(sample) < len(distinct):
@@ -96,7 +104,7 @@ def examine_data(
             f"leaks, lengths and units: {len(sample):,} of {len(distinct):,} different "
             "texts looked at"
         )
-    recipe = recipe_for(distinct.texts, unit).but(
+    recipe = recipe_for(distinct.texts, unit, _trained_on(data, distinct)).but(
         max_length=max_length, min_count=min_count
     )
     reader = TextVectorizer("word")
@@ -131,8 +139,8 @@ def one_class(train: LabelledTexts) -> Finding | None:
 
 def lonely_class(train: LabelledTexts) -> Finding | None:
     """A class of one text, which cannot be divided: `split` refuses it."""
-    counts = Counter(dict(zip(train.texts, train.labels, strict=True)).values())
-    lonely = sorted(name for name, count in counts.items() if count == 1)
+    counts = train.class_sizes()
+    lonely = lonely_classes(counts)
     if not lonely:
         return None
     verb = "has" if len(lonely) == 1 else "have"
@@ -194,12 +202,12 @@ def _parts(data: LabelledTexts | Splits) -> tuple[LabelledTexts, LabelledTexts |
     """What is trained on or stops training, and the test part where there is one."""
     if not isinstance(data, Splits):
         return data, data.test
-    train = LabelledTexts(
-        data.train.texts + data.validation.texts,
-        data.train.labels + data.validation.labels,
-        data.train.source,
-    )
+    train = _joined(data.train, data.validation)
     return train, data.test if len(data.test) else None
+
+
+def _joined(one: LabelledTexts, other: LabelledTexts) -> LabelledTexts:
+    return LabelledTexts(one.texts + other.texts, one.labels + other.labels, one.source)
 
 
 def _distinct(corpus: LabelledTexts) -> LabelledTexts:
@@ -209,13 +217,21 @@ def _distinct(corpus: LabelledTexts) -> LabelledTexts:
     return replace(corpus, texts=list(texts), labels=list(labels), test=None)
 
 
+def _trained_on(data: LabelledTexts | Splits, distinct: LabelledTexts) -> int:
+    """How many texts `train` makes its recipe for."""
+    if isinstance(data, Splits):
+        return len(_distinct(data.train))
+    share = data_checks.TRAIN_SHARE if data.test is None else 1 - _VALIDATION_SHARE
+    return max(1, round(share * len(distinct)))
+
+
 def _class_sizes(
     train: LabelledTexts, test: LabelledTexts | None, divided: bool
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Different texts of each class that are trained on, and that are scored."""
     counts = Counter(_distinct(train).labels)
     if test is not None:
-        share = 1 if divided else 1 - 0.1
+        share = 1 if divided else 1 - _VALIDATION_SHARE
         tested = Counter(_distinct(test).labels)
         return {name: share * n for name, n in counts.items()}, dict(tested)
     trained = {name: data_checks.TRAIN_SHARE * n for name, n in counts.items()}

@@ -69,7 +69,7 @@ class LabelledTexts:
                 f"Received: validation={validation}, test={test}"
             )
         rows_of, notes = self._distinct()
-        counts = Counter(self.labels[i] for rows in rows_of.values() for i in rows)
+        counts = self.class_sizes()
         if not counts:
             raise InputError(f"{self.source}: every training text is also in the test")
         check_classes(self.source, counts)
@@ -100,6 +100,12 @@ class LabelledTexts:
             self.test or part(t for t in tested if t not in needed),
             tuple(notes),
         )
+
+    def class_sizes(self) -> Counter[str]:
+        """Different texts of each class, without those of the test part."""
+        held_out = set() if self.test is None else set(self.test.texts)
+        pairs = dict.fromkeys(zip(self.texts, self.labels, strict=True))
+        return Counter(label for text, label in pairs if text not in held_out)
 
     def _distinct(self) -> tuple[dict[str, list[int]], list[str]]:
         """The rows of each different text, and what was left out.
@@ -163,6 +169,11 @@ def _divide(
     return alone + kept, out
 
 
+def lonely_classes(counts: Counter[str]) -> list[str]:
+    """The classes of a single text, which cannot be divided."""
+    return sorted(name for name, count in counts.items() if count == 1)
+
+
 def check_classes(source: str, counts: Counter[str]) -> None:
     """Refuse fewer than two classes, or one of a single text."""
     if len(counts) < 2:
@@ -170,7 +181,7 @@ def check_classes(source: str, counts: Counter[str]) -> None:
             f"{source}: one class only ({next(iter(counts))}); "
             "a classifier needs two or more"
         )
-    single = sorted(name for name, count in counts.items() if count == 1)
+    single = lonely_classes(counts)
     if single:
         more = f" (and {len(single) - 1} more classes)" if len(single) > 1 else ""
         raise InputError(

@@ -107,7 +107,7 @@ def test_where_the_texts_are_gone_the_run_tells_the_shares_of_its_classes(copy):
     assert found.name == "loss-at-chance"
     assert "and 0.325 is what the shares of the classes give" in found.says
     change_metrics(copy, labels={"neg": 252})
-    with pytest.raises(InputError, match="'labels' is .*; expected a number for each"):
+    with pytest.raises(InputError, match=r"'labels' is .*; expected a number for each"):
         examine_run(copy)
 
 
@@ -237,9 +237,9 @@ def test_what_is_no_network_from_ids_to_logits_is_refused(run):
     for network in (Own(), unbuilt):
         with pytest.raises(InputError, match="expected a network from token ids"):
             examine_network(network, IDS, LABELS)
-    with pytest.raises(InputError, match="keras.Input; give its `network`$"):
+    with pytest.raises(InputError, match=r"keras.Input; give its `network`$"):
         examine_network(classifier, IDS, LABELS)
-    with pytest.raises(InputError, match="str: expected a keras.Model"):
+    with pytest.raises(InputError, match=r"str: expected a keras.Model"):
         examine_network("model.keras", IDS, LABELS)
 
 

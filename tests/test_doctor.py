@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from rnn_keras import doctor, recipe
 from rnn_keras.datasets import load_dataset
-from rnn_keras.doctor import examine_data, sample_of
+from rnn_keras.doctor import examine_data, lonely_class, sample_of
 from rnn_keras.errors import InputError
 from rnn_keras.labelled import LabelledTexts, Splits
 
@@ -96,6 +97,47 @@ def test_parts_that_are_used_as_they_are_must_not_share_a_text(healthy):
     assert ("repeats-across", "error") in names(leaking)
 
 
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (str, ("repeats-across", "warning")),
+        (str.upper, ("near-repeats-across", "warning")),
+    ],
+)
+def test_nor_may_training_and_validation(healthy, change, found):
+    splits = healthy.split()
+    texts, labels = _pairs(splits.validation)
+    again = more(splits.train, list(map(change, texts)), labels)
+    assert found in names(splits._replace(train=again))
+    says = [f.says for f in examine_data(splits._replace(train=again))]
+    assert any("40 of 40 validation texts (100 %)" in line for line in says)
+
+
+def test_a_test_text_with_another_label_than_in_training_is_a_contradiction(healthy):
+    other = {"pos": "neg", "neg": "pos"}
+    turned = [other[label] for label in healthy.labels[:20]]
+    test = more(healthy, [], [])[range(200)]
+    test = LabelledTexts(
+        healthy.texts[:20] + test.texts[20:], turned + test.labels[20:]
+    )
+    assert ("contradictions", "warning") in names(replace(healthy, test=test))
+
+
+def test_the_recipe_is_that_of_the_texts_that_are_trained_on(monkeypatch, healthy):
+    asked = []
+
+    def recipe_for(texts, unit=None, count=None):
+        asked.append(count)
+        return recipe.recipe_for(texts, unit, count)
+
+    monkeypatch.setattr(doctor, "recipe_for", recipe_for)
+    splits = healthy.split()
+    for data in (healthy, splits, replace(healthy, test=splits.test)):
+        examine_data(data)
+    assert asked == [280, 280, 360]
+    assert len(splits.train) == 280
+
+
 def _pairs(corpus):
     return corpus.texts, corpus.labels
 
@@ -110,6 +152,22 @@ def test_a_class_of_one_text_is_an_error_that_train_would_make(healthy):
     assert names(alone)[0] == ("lonely-class", "error")
     with pytest.raises(InputError, match="one text only"):
         alone.split()
+
+
+def test_a_text_of_two_labels_is_one_of_both_classes():
+    # `dict` would keep its last label only, and leave "b" with one text.
+    pairs = [("one", "a"), ("two", "a"), ("both", "b"), ("both", "a"), ("more", "b")]
+    texts, labels = map(list, zip(*pairs, strict=True))
+    data = LabelledTexts(texts, labels)
+    data.split()  # `train` can divide it
+    assert lonely_class(data) is None
+
+
+def test_of_two_texts_nothing_is_said_of_a_part_that_cannot_be():
+    found = examine_data(LabelledTexts(["A text", "a text"], ["a", "b"]))
+    (near,) = (f for f in found if f.name == "near-repeats")
+    assert "can put some on both sides of training and test" in near.says
+    assert not any(" of 0 " in f.says for f in found)
 
 
 def test_without_texts_there_is_nothing_to_examine(healthy):
