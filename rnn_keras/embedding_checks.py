@@ -18,6 +18,8 @@ from rnn_keras.vectorization import UNKNOWN_ID
 # Adam moves a token that is read once by some thousandths, so one in twenty of the
 # rows can be left by dropped tokens and texts that are cut.
 _MANY_UNMOVED = 0.05
+# Two vectors alike cost two tokens; from here on it is the table that is at fault.
+_MANY_ALIKE = 0.02
 # One in fifty: an unknown token in every second or third short text.
 _UNKNOWN_MATTERS = 0.02
 
@@ -39,7 +41,7 @@ def dead_embeddings(
         return []
     rows = np.asarray(tables[0].embeddings, "float64")[: len(tokens)]
     moved = _moved(network, trained)
-    found = [_bad_rows(rows, tokens)]
+    found = [_bad_rows(rows, tokens, tables[0].trainable)]
     if moved is not None:
         found.append(_unmoved(moved[: len(tokens)], tokens, trained))
     return [finding for finding in found if finding is not None]
@@ -75,10 +77,13 @@ def untrained_unknown(
     )
 
 
-def _bad_rows(rows: np.ndarray, tokens: Sequence[str]) -> Finding | None:
+def _bad_rows(
+    rows: np.ndarray, tokens: Sequence[str], trainable: bool
+) -> Finding | None:
     # The row of padding, the first, is masked and may be anything.
     rows = rows[1:]
-    if not np.isfinite(rows).all():
+    finite = np.isfinite(rows).all()
+    if not finite:
         bad, what = ~np.isfinite(rows).all(axis=1), "hold what is no number"
     else:
         _, group, size = np.unique(
@@ -87,13 +92,21 @@ def _bad_rows(rows: np.ndarray, tokens: Sequence[str]) -> Finding | None:
         bad, what = size[group.ravel()] > 1, "are the same as another's"
     if not bad.any():
         return None
+    cure = (
+        "Train again from other initial weights (--seed), and at a lower "
+        "--learning-rate if the loss was no number."
+    )
+    if finite and not trainable:
+        cure = (
+            "Give each token of the table a vector of its own, or let the table learn "
+            "(`trainable=True`): it is frozen, so that training changes nothing."
+        )
     return Finding(
         "dead-embeddings",
-        "error",
+        "error" if not finite or bad.mean() > _MANY_ALIKE else "note",
         f"The vectors of {bad.sum():,} of {len(rows):,} tokens {what}, so that the "
         "network cannot tell these tokens apart.",
-        "Train again from other initial weights (--seed), and at a lower "
-        "--learning-rate if the loss was no number.",
+        cure,
         tuple(tokens[i + 1] for i in np.flatnonzero(bad)[:EXAMPLES]),
     )
 

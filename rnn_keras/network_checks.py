@@ -88,21 +88,22 @@ def _check_whole(name: str, numbers: np.ndarray, rank: int, expected: str) -> No
 
 
 def padding_changes_answers(network: keras.Model, ids: np.ndarray) -> Finding | None:
-    """The logits of a text depend on how far it is padded.
+    """The logits of a text depend on how far it is padded, or on what padding is.
+
+    A network for one length cannot be given more zeros to read. There, and where more
+    of them change nothing, as after a maximum, the vector of padding is changed.
 
     Args:
         network: from token ids to logits.
-        ids: `(texts, timesteps)`, padded on the right with 0.
+        ids: `(texts, timesteps)`, padded with 0.
     """
     if network.input_shape[1] is not None:
-        return _unmasked(network)
+        return _unmasked(network) or _read_padding(network, ids)
     logits = _logits(network, ids)
     padded = _logits(network, np.pad(ids, ((0, 0), (0, _PADDING))))
-    half = network.compute_dtype not in ("float32", "float64")
-    allowed = (_EQUAL_HALF if half else _EQUAL) * np.maximum(1, abs(logits))
-    off = (abs(padded - logits) > allowed).any(axis=1)
+    off = _differ(network, logits, padded)
     if not off.any():
-        return None
+        return _read_padding(network, np.pad(ids, ((0, 0), (0, _PADDING))))
     other = (padded.argmax(axis=1) != logits.argmax(axis=1)).mean()
     # A single logit, as some have for two classes, has no other beside it.
     classes = f", {percent(other)} another class" if logits.shape[1] > 1 else ""
@@ -130,6 +131,43 @@ def _unmasked(network: keras.Model) -> Finding | None:
         "`keras.layers.Embedding(..., mask_zero=True)`, and `keras.Input((None,))` "
         "for texts of any length.",
     )
+
+
+def _read_padding(network: keras.Model, ids: np.ndarray) -> Finding | None:
+    """Padding is masked, but another vector in its place changes the logits."""
+    tables = embeddings_of(network)
+    padded = ids[(ids == 0).any(axis=1) & (ids != 0).any(axis=1)]
+    if not tables or not len(padded):
+        return None
+    logits = _logits(network, padded)
+    before = [table.get_weights() for table in tables]
+    rng = np.random.default_rng(0)
+    try:
+        for table, (rows, *others) in zip(tables, before, strict=True):
+            changed = rows.copy()
+            changed[0] = rng.normal(size=rows.shape[1])
+            table.set_weights([changed, *others])
+        off = _differ(network, logits, _logits(network, padded))
+    finally:
+        for table, weights in zip(tables, before, strict=True):
+            table.set_weights(weights)
+    if not off.any():
+        return None
+    return Finding(
+        "padding-not-masked",
+        "warning",
+        f"Another vector for padding changes the logits of {percent(off.mean())} of "
+        f"{len(padded):,} padded texts: a layer reads it as if it were text.",
+        "`keras.layers.Embedding(..., mask_zero=True)` and layers that keep the mask, "
+        "such as LSTM, GRU and `rnn_keras.MaskedPooling1D`; a convolution drops it.",
+    )
+
+
+def _differ(network: keras.Model, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Whether the logits of each text are not the same, but for rounding."""
+    half = network.compute_dtype not in ("float32", "float64")
+    allowed = (_EQUAL_HALF if half else _EQUAL) * np.maximum(1, abs(one))
+    return (abs(other - one) > allowed).any(axis=1)
 
 
 def saturated_units(network: keras.Model, ids: np.ndarray) -> Finding | None:
@@ -181,7 +219,11 @@ def lost_gradients(
         loss = keras.losses.BinaryCrossentropy(from_logits=True)
     norms = gradient_flow(network, ids[long], labels[long], loss)
     flow = {key: value for key, value in norms.items() if key.endswith("/h")}
-    return _exploding(network, flow) or _vanishing(flow, int(long.sum()))
+    return (
+        _exploding(network, flow)
+        or _vanishing(flow, int(long.sum()))
+        or _unreached(flow)
+    )
 
 
 def _exploding(network: keras.Model, flow: dict[str, np.ndarray]) -> Finding | None:
@@ -232,6 +274,24 @@ def _vanishing(flow: dict[str, np.ndarray], texts: int) -> Finding | None:
         "largest.",
         "--pooling max_mean, which reads every state, or --cell gru or lstm, or a "
         "shorter --max-length.",
+    )
+
+
+def _unreached(flow: dict[str, np.ndarray]) -> Finding | None:
+    """Layers or directions that get next to nothing, at any step of any text."""
+    peaks = {key: float(np.nanmax(norms)) for key, norms in flow.items()}
+    top = max(peaks.values())
+    idle = [key.partition("/")[0] for key, n in peaks.items() if n < _LOST * top]
+    if not idle:
+        return None
+    verb = "gets" if len(idle) == 1 else "get"
+    return Finding(
+        "vanishing-gradients",
+        "warning",
+        f"{', '.join(map(repr, idle))} {verb} no gradient of the loss at any step that "
+        f"is above 1 / {1 / _LOST:,.0f} of the largest in the network.",
+        "Look at what stands between it and the loss: weights that are 0, units at "
+        "their limits, a layer that passes nothing on; then train again.",
     )
 
 

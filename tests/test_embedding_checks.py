@@ -47,6 +47,24 @@ def test_rows_that_are_alike_or_no_numbers_are_an_error(value):
     assert found.examples == ("t5", "t6")
 
 
+@pytest.mark.parametrize(
+    ("number", "value", "severity"),
+    [(2, 0.0, "note"), (20, 0.0, "note"), (21, 0.0, "error"), (1, np.nan, "error")],
+)
+def test_a_few_rows_alike_of_many_are_a_note(number, value, severity):
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Embedding(1001, 4)])
+    rows = network.layers[0].get_weights()[0]
+    rows[5 : 5 + number] = value
+    network.layers[0].set_weights([rows])
+    tokens = [f"t{i}" for i in range(1001)]
+    (found,) = checks.dead_embeddings(network, tokens)
+    assert (found.name, found.severity) == ("dead-embeddings", severity)
+    assert "--seed" in found.cure
+    network.layers[0].trainable = False
+    (found,) = checks.dead_embeddings(network, tokens)
+    assert ("frozen" in found.cure) is (value == 0)
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_rows_that_never_moved_are_found(optimizer):
     network = compiled(plain(), optimizer)

@@ -132,3 +132,54 @@ def test_a_gradient_that_explodes_is_found_in_its_direction(backwards):
 
 def test_short_texts_have_no_way_to_vanish_on():
     assert checks.lost_gradients(recurrent(0.3), IDS[:, :5], LABELS) is None
+
+
+class Convolved(keras.layers.Layer):
+    """Three neighbours added up, and the mask dropped without a warning."""
+
+    def call(self, x):
+        self.supports_masking = True
+        return x[:, :-2] + x[:, 1:-1] + x[:, 2:]
+
+    def compute_mask(self, inputs, mask=None):
+        return None
+
+
+@pytest.mark.parametrize("length", [40, None])
+@pytest.mark.parametrize("pooling", ["average", "max"])
+def test_a_convolution_that_reads_padding_is_found(length, pooling):
+    Pooling = {
+        "average": keras.layers.GlobalAveragePooling1D,
+        "max": keras.layers.GlobalMaxPooling1D,
+    }[pooling]
+    network = plain(True, length, Convolved(), Pooling())
+    before = network.get_weights()
+    found = checks.padding_changes_answers(network, IDS)
+    assert found.name.startswith("padding-")
+    fixed = ("padding-not-masked", "warning")
+    assert length is None or (found.name, found.severity) == fixed
+    for one, other in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    full = np.maximum(IDS, 1)
+    assert length is None or checks.padding_changes_answers(network, full) is None
+
+
+def test_a_maximum_hides_more_padding_but_not_another_vector_for_it():
+    network = plain(True, None, Convolved(), keras.layers.GlobalMaxPooling1D())
+    # Texts that have padding already: as many zeros more are no new maximum.
+    found = checks.padding_changes_answers(network, IDS[LENGTHS < 38])
+    assert (found.name, found.severity) == ("padding-not-masked", "warning")
+    assert "Another vector for padding changes the logits of" in found.says
+
+
+def test_a_layer_that_gets_no_gradient_is_found_beside_one_that_does():
+    first = keras.layers.SimpleRNN(4, return_sequences=True, name="first")
+    second = keras.layers.SimpleRNN(4, return_sequences=True, name="second")
+    average = keras.layers.GlobalAveragePooling1D()
+    network = plain(True, None, first, second, average)
+    assert checks.lost_gradients(network, IDS, LABELS) is None
+    kernel, recurrent_kernel, bias = second.get_weights()
+    second.set_weights([0 * kernel, recurrent_kernel, bias + 0.1])
+    found = checks.lost_gradients(network, IDS, LABELS)
+    assert (found.name, found.severity) == ("vanishing-gradients", "warning")
+    assert found.says.startswith("'first' gets no gradient of the loss at any step")
