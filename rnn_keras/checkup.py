@@ -32,6 +32,7 @@ from rnn_keras.run_files import (
     load_source,
     read_run,
     texts_of_run,
+    was_streamed,
 )
 from rnn_keras.score_checks import History
 from rnn_keras.vectorization import PADDING_ID, UNKNOWN_ID, TextVectorizer
@@ -154,12 +155,20 @@ def _texts(
     if splits is not None:
         return splits, splits.test
     if data is None:
+        why = "are not there, are others, or are too many to be held in memory"
+        hint = "gives them"
+        if was_streamed(metrics):
+            why = "were read as a stream, whose parts are not made again here"
+            hint = "gives others"
         report(
-            f"{metrics['source']}: the texts of the run are not there, or are others; "
-            f"only {CHECKED_ALONE} looked at (--data gives them)"
+            f"{metrics['source']}: the texts of the run {why}; only {CHECKED_ALONE} "
+            f"looked at (--data {hint})"
         )
         return None, None
-    report(f"{data.source}: not the texts of the run; looked at as new ones")
+    what = "not the texts of the run; looked at as new ones"
+    if was_streamed(metrics):
+        what = "looked at as new texts; what the run read as a stream is not known"
+    report(f"{data.source}: {what}")
     others = data.test or data
     class_indices(others.labels, metrics["class_names"])
     return None, others

@@ -102,6 +102,14 @@ def _examine_data(
 
 
 def _load(source: str, test: str | None, table: dict[str, Any]) -> Any:
+    from rnn_keras.streaming import is_large
+
+    for name in filter(None, (source, test)):
+        if is_large(name):
+            raise InputError(
+                f"{name}: too large to be looked at in memory; give a table of some of "
+                "its rows, drawn at random"
+            )
     corpus = load(source, table)
     if test is None:
         return corpus

@@ -16,6 +16,7 @@ from rnn_keras.datasets import load_dataset
 from rnn_keras.errors import InputError
 from rnn_keras.labelled import LabelledTexts, Splits
 from rnn_keras.labels import class_names_of
+from rnn_keras.streaming import is_large
 
 # What is read of `metrics.json`, and what it has to be.
 _KEYS = {
@@ -73,8 +74,11 @@ def texts_of_run(metrics: dict[str, Any], corpus: LabelledTexts) -> Splits | Non
     """The parts that a run was trained and scored on, where `corpus` holds them.
 
     Dividing it with the run's seed must give parts of the same sizes and classes;
-    that these are the same texts is taken from that.
+    that these are the same texts is taken from that. Of a run that read a stream the
+    parts were made in another way.
     """
+    if was_streamed(metrics):
+        return None
     try:
         splits = corpus.split(seed=metrics["seed"])
     except InputError:
@@ -85,9 +89,19 @@ def texts_of_run(metrics: dict[str, Any], corpus: LabelledTexts) -> Splits | Non
     return splits if same and names == metrics["class_names"] else None
 
 
+def was_streamed(metrics: dict[str, Any]) -> bool:
+    """Whether the run read its texts piece by piece (`rnn_keras.streaming`)."""
+    return metrics.get("streamed") is True
+
+
 def load_source(metrics: dict[str, Any]) -> LabelledTexts | None:
-    """The data that a run names, if they are here and can be read without options."""
+    """The data that a run names, if they are here and can be read without options.
+
+    Not those of a run that read a stream, nor others that hardly fit into memory.
+    """
     source = metrics["source"]
+    if was_streamed(metrics) or is_large(source):
+        return None
     known = CORPORA.get(source)
     if known is not None and known.url and not known.cached.exists():
         return None  # to look at a run is no reason for a download

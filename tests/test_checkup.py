@@ -111,6 +111,15 @@ def test_where_the_texts_are_gone_the_run_tells_the_shares_of_its_classes(copy):
         examine_run(copy)
 
 
+def test_a_run_that_read_a_stream_is_looked_at_in_part(copy, healthy):
+    change_metrics(copy, streamed=True)
+    lines = []
+    assert examine_run(copy, report=lines.append) == []
+    assert "were read as a stream, whose parts are not made again here" in lines[0]
+    assert examine_run(copy, healthy, report=lines.append) == []
+    assert lines[1].startswith("healthy: looked at as new texts; what the run read")
+
+
 def change_model(folder, change):
     classifier = TextClassifier.load(folder / "model.keras")
     change(classifier)
@@ -137,7 +146,7 @@ def test_units_and_rows_that_are_dead_are_found(copy, healthy):
         layer.set_weights([1000 * weight for weight in layer.get_weights()])
         table = classifier.network.get_layer("embedding")
         rows = table.get_weights()[0]
-        rows[10:12] = 0
+        rows[10:30] = 0
         table.set_weights([rows])
 
     change_model(copy, spoil)

@@ -151,7 +151,7 @@ def test_a_run_that_learned_nothing_is_status_1(table, tmp_path):
         ("data of a source", "--data goes with the folder of a run, not seed"),
         ("test without data", "--test of a run needs --data"),
         ("other classes", "label '0' is none of the classifier's classes: neg, pos"),
-        ("test labels", "test label 'neg' is none of the classes of seed: 0, 1"),
+        ("test labels", "test label 'pos' is none of the classes of seed: 0, 1"),
     ],
 )
 def test_bad_input_gets_one_line_and_status_2(case, said, run, table, tmp_path):
@@ -191,3 +191,11 @@ def test_a_strangers_commands_to_the_terminal_are_not_printed(harm, healthy, tmp
     assert harm[0] not in shown.stdout
     examples = [f["examples"] for f in json.loads(shown.stdout)["findings"]]
     assert any(harm in example for group in examples for example in group)
+
+
+def test_a_table_that_does_not_fit_into_memory_is_not_loaded(table, monkeypatch):
+    monkeypatch.setattr("rnn_keras.streaming.is_large", lambda source: True)
+    monkeypatch.setattr("rnn_keras.cli_doctor.load", None)
+    shown = invoke("doctor", table)
+    assert shown.exit_code == 2
+    assert shown.stderr.startswith(f"rnn-keras: {table}: too large to be looked at")

@@ -137,8 +137,11 @@ def test_short_texts_have_no_way_to_vanish_on():
 class Convolved(keras.layers.Layer):
     """Three neighbours added up, and the mask dropped without a warning."""
 
-    def call(self, x):
+    def __init__(self):
+        super().__init__()
         self.supports_masking = True
+
+    def call(self, x):
         return x[:, :-2] + x[:, 1:-1] + x[:, 2:]
 
     def compute_mask(self, inputs, mask=None):
@@ -146,13 +149,10 @@ class Convolved(keras.layers.Layer):
 
 
 @pytest.mark.parametrize("length", [40, None])
-@pytest.mark.parametrize("pooling", ["average", "max"])
+@pytest.mark.parametrize("pooling", ["Average", "Max"])
 def test_a_convolution_that_reads_padding_is_found(length, pooling):
-    Pooling = {
-        "average": keras.layers.GlobalAveragePooling1D,
-        "max": keras.layers.GlobalMaxPooling1D,
-    }[pooling]
-    network = plain(True, length, Convolved(), Pooling())
+    pool = getattr(keras.layers, f"Global{pooling}Pooling1D")()
+    network = plain(True, length, Convolved(), pool)
     before = network.get_weights()
     found = checks.padding_changes_answers(network, IDS)
     assert found.name.startswith("padding-")

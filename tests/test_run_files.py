@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from rnn_keras import run_files
 from rnn_keras.errors import InputError
 from rnn_keras.labelled import LabelledTexts
 from rnn_keras.run_files import is_run, load_source, read_run, texts_of_run
@@ -137,3 +138,13 @@ def test_a_source_that_is_not_here_is_none(tmp_path, monkeypatch):
     monkeypatch.setenv("RNN_KERAS_CACHE", str(tmp_path))
     assert load_source({"source": "imdb"}) is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_texts_of_a_stream_are_not_read_whole(monkeypatch):
+    texts = [f"text {i}" for i in range(100)]
+    corpus = LabelledTexts(texts, ["a", "b"] * 50, "mine")
+    assert texts_of_run(METRICS, corpus) is not None
+    assert texts_of_run({**METRICS, "streamed": True}, corpus) is None
+    assert load_source({**METRICS, "streamed": True}) is None
+    monkeypatch.setattr(run_files, "is_large", lambda source: source == "seed")
+    assert load_source(METRICS) is None
