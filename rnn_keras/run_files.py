@@ -158,7 +158,7 @@ def _wrong_value(metrics: dict[str, Any]) -> str | None:
     labels = metrics.get("labels", dict.fromkeys(names, 1))
     if not isinstance(labels, dict) or set(labels) != set(names):
         return f"'labels' is {labels!r:.80}; expected a number for each class"
-    whole |= {f"labels.{name}": (n, 1, _MANY) for name, n in labels.items()}
+    whole |= {f"labels.{name}": (n, 0, _MANY) for name, n in labels.items()}
     for key, (value, low, high) in whole.items():
         if type(value) is not int or not low <= value <= high:
             expected = f"a whole number from {low} to {high}"

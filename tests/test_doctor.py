@@ -208,7 +208,7 @@ def test_of_the_bundled_data_only_what_is_true_is_said(name, expected):
     [
         ("sms_spam", ["repeats", "near-repeats"]),
         ("chnsenticorp", ["near-repeats"]),
-        ("imdb", ["repeats", "near-repeats", "repeats-across", "cut-texts"]),
+        ("imdb", ["repeats", "repeats-across", "near-repeats", "cut-texts"]),
     ],
 )
 def test_real_data_have_notes_and_no_more(name, expected, needs_corpus):
