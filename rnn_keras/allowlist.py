@@ -13,8 +13,9 @@ be named, too: whoever registers a class says that files may build it.
 Left out: how much a network that is allowed computes, once it is asked.
 """
 
+import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 _PACKAGE = "rnn_keras>"
@@ -90,20 +91,41 @@ _VALUES = {
 }
 _DTYPES = re.compile(r"(u?int|float)\d{1,2}|bfloat16|bool")
 _PARTS = {"preprocessor": "TextVectorizer", "linear": "LinearPath"}
+# fmt: off
+# These operations make an array as large as a tensor's or an argument's value says.
+_MAKERS = {
+    "Arange", "Bartlett", "Blackman", "Eye", "Full", "Geomspace", "Hamming", "Hanning",
+    "Identity", "Kaiser", "Logspace", "Ones", "Tri", "Zeros",
+}
 # Of these sizes a layer has at least as many weights.
-_WIDTHS = ("units", "output_dim", "filters", "num_classes", "rows", "key_dim")
-# Of these, computing takes as much memory.
-_SIZES = ("n", "size", "padding", "num_heads", "target_shape", "num_tokens")
+_WIDTHS = {"units", "output_dim", "filters", "num_classes", "rows", "key_dim"}
+# Rows of a table, which may be long and narrow.
+_ROWS = {"rows", "num_classes", "input_dim", "input_length", "vocab_size"}
+# Numbers that are computed with, or counted to: no array is as large as they are.
+_HARMLESS = {
+    "args", "boundaries", "clipnorm", "clipvalue", "constant_values", "decay_steps",
+    "dynamic_growth_steps", "epsilon", "fill_value", "first_decay_steps",
+    "global_clipnorm", "initial_learning_rate", "initial_scale", "keras_history",
+    "learning_rate", "loss_scale_factor", "mask_value", "max_length", "max_tokens",
+    "max_value", "maximal_learning_rate", "maxval", "mean", "min_value", "minval", "nan",
+    "neginf", "offset", "posinf", "scale", "seed", "shared_object_id", "threshold",
+    "value", "values", "variance", "warmup_steps", "warmup_target", "x1", "x2",
+    "x_max", "x_min",
+}
+# fmt: on
 _WIDEST = 2**14
+# Of any size that a file may ask for without having weights for it.
+_NARROW = 2**10
+_LARGEST_ARRAY = 2**24
 DEEPEST = 100
 
 
-def check_config(config: Any, registered: Collection[str], weights: int) -> None:
+def check_config(config: Any, registered: Mapping[str, Any], weights: int) -> None:
     """Refuse a configuration that names what it may not.
 
     Args:
         config: what `config.json` holds.
-        registered: names under which the process has registered classes and functions.
+        registered: the classes and functions that the process has registered, by name.
         weights: how many numbers the file holds: a network has no wider layers.
 
     Raises:
@@ -137,12 +159,12 @@ def _name_of(node: dict[str, Any]) -> Any:
     return node.get("registered_name", node.get("class_name"))
 
 
-def _check_named(node: dict[str, Any], registered: Collection[str]) -> None:
+def _check_named(node: dict[str, Any], registered: Mapping[str, Any]) -> None:
     name, module = node["class_name"], node.get("module")
     if name == "function":
         name = node.get("config")
         known = isinstance(name, str) and (
-            name in registered
+            (name in registered and isinstance(module, str))
             or (module in _FUNCTION_MODULES and _FUNCTION.fullmatch(name))
         )
     elif not isinstance(name, str):
@@ -151,7 +173,7 @@ def _check_named(node: dict[str, Any], registered: Collection[str]) -> None:
         known = _is_value(node)
     else:
         alias = _name_of(node)
-        known = (isinstance(alias, str) and alias in registered) or (
+        known = _is_registered(module, name, alias, registered) or (
             alias in (None, name) and _is_of_keras(module, name)
         )
     if not known:
@@ -159,11 +181,29 @@ def _check_named(node: dict[str, Any], registered: Collection[str]) -> None:
         raise ValueError(f"names {shown[:80]!r}, which a classifier's file may not")
 
 
+def _is_registered(
+    module: Any, name: str, alias: Any, registered: Mapping[str, Any]
+) -> bool:
+    """Whether Keras looks the alias up, and finds there what the node says it is.
+
+    It does not for `__lambda__` and its like, nor for a layer without a module, which
+    it takes for one of an older format, and looks up by `name` among all layers.
+    """
+    return (
+        isinstance(module, str)
+        and isinstance(alias, str)
+        and alias in registered
+        and not name.startswith("__")
+        and getattr(registered[alias], "__name__", None) == name
+    )
+
+
 def _is_of_keras(module: Any, name: str) -> bool:
     if not isinstance(module, str):
         return False
     if module in _WHOLE:
-        return _ANY.fullmatch(name) is not None
+        made = module == "keras.src.ops.numpy" and name in _MAKERS
+        return _ANY.fullmatch(name) is not None and not made
     return name in _CLASSES.get(module, ())
 
 
@@ -180,27 +220,51 @@ def _check_values(node: dict[str, Any], weights: int) -> None:
     """No vocabulary that is a path, and no layer that the file has no weights for."""
     if not isinstance(node.get("vocabulary"), list | None):
         raise ValueError("has a vocabulary that is no list of tokens")
+    rows, columns = node.get("input_dim"), node.get("output_dim")
+    largest = max(weights, _WIDEST)
+    if _is_number(rows) and _is_number(columns) and rows * columns > largest:
+        raise ValueError(f"has an embedding of {rows} x {columns}, and no such weights")
+    kernel, filters = _numbers(node.get("kernel_size")), _numbers(node.get("filters"))
+    if math.prod([*kernel, *filters]) > largest:
+        raise ValueError(
+            f"has a kernel of {str(kernel)[:40]} and {str(filters)[:40]} filters, and "
+            "no such weights"
+        )
+    for key, value in node.items():
+        if key not in _HARMLESS:
+            _check_size(key, value, weights)
+
+
+def _check_size(key: str, value: Any, weights: int) -> None:
     # Two neighbours may be as wide as this, and the weights between them the square.
     # Wider than the root of all weights are many classes, of few features each.
-    widest = max(_WIDEST, round(32 * weights**0.5))
-    for key in (*_WIDTHS, *_SIZES):
-        value = node.get(key)
-        limit = weights if key in ("rows", "num_classes") else widest
-        sizes = value if isinstance(value, list) else [value]
-        if any(isinstance(size, int) and size > limit for size in sizes):
-            raise ValueError(
-                f"has a layer of {key}={str(value)[:40]}, and weights for none so large"
-            )
-    rows, columns = node.get("input_dim"), node.get("output_dim")
-    if (
-        isinstance(rows, int)
-        and isinstance(columns, int)
-        and rows * columns > max(weights, _WIDEST)
-    ):
-        raise ValueError(f"has an embedding of {rows} x {columns}, and no such weights")
+    limit = max(_WIDEST, round(32 * weights**0.5))
+    if key in _ROWS:
+        limit = weights if key in _WIDTHS else max(limit, weights)
+    elif key in _WIDTHS:
+        limit = min(limit, max(weights, _NARROW))
+    sizes = [abs(size) for size in _numbers(value)]
+    # Each of the sizes of one array may be small.
+    array = math.prod(size for size in sizes if size > 1) if len(sizes) < 16 else 1
+    if any(size > limit for size in sizes) or array > max(weights, _LARGEST_ARRAY):
+        raise ValueError(
+            f"has a layer of {key[:40]}={str(value)[:40]}, and weights for none so "
+            "large"
+        )
 
 
-def _check_parts(parts: Any, registered: Collection[str]) -> None:
+def _numbers(value: Any) -> list[int | float]:
+    """The number that it is, or those in a list, and in the lists in that."""
+    if isinstance(value, list):
+        return [number for part in value for number in _numbers(part)]
+    return [value] if _is_number(value) else []
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check_parts(parts: Any, registered: Mapping[str, Any]) -> None:
     """The parts of a classifier are what they are called."""
     if not isinstance(parts, dict):
         raise ValueError("describes no classifier")

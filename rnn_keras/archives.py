@@ -13,7 +13,7 @@ import io
 import json
 import stat
 import zipfile
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,13 +35,13 @@ _MANY = 100_000  # groups and datasets; a layer has about ten
 _ENCRYPTED = 1
 
 
-def check_keras_file(path: Path, registered: Collection[str]) -> None:
+def check_keras_file(path: Path, registered: Mapping[str, Any]) -> None:
     """Refuse a file that is no saved classifier, or more than that.
 
     Args:
         path: of the file.
-        registered: names under which the process has registered classes and functions
-            with Keras, which the file may name.
+        registered: the classes and functions that the process has registered with
+            Keras, by name, which the file may name.
 
     Raises:
         InputError: if it holds anything but data of a classifier.
@@ -131,7 +131,7 @@ def _parse(content: bytes) -> Any:
         raise _Refused(f"its {CONFIG} is not JSON ({error})") from error
 
 
-def _check(config: Any, registered: Collection[str], weights: int) -> None:
+def _check(config: Any, registered: Mapping[str, Any], weights: int) -> None:
     try:
         check_config(config, registered, weights)
     except ValueError as error:

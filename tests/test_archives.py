@@ -137,6 +137,46 @@ NAMED = {
     "__lambda__": lambda canary, secret: dense(
         "activation", lambda_of(canary)["config"]["function"]
     ),
+    "__lambda__ under a registered name": lambda canary, secret: dense(
+        "activation",
+        lambda_of(canary)["config"]["function"]
+        | {"registered_name": "rnn_keras>Dropout"},
+    ),
+    "__lambda__ under a registered name and of a module": lambda canary, secret: dense(
+        "activation",
+        lambda_of(canary)["config"]["function"]
+        | {"module": "rnn_keras.layers", "registered_name": "rnn_keras>Dropout"},
+    ),
+    "Lambda under a registered name": lambda canary, secret: pooled(
+        lambda_of(canary) | {"registered_name": "rnn_keras>Dropout"}
+    ),
+    "Lambda under a registered name without a module": lambda canary, secret: pooled(
+        {
+            "class_name": "Lambda",
+            "config": lambda_of(canary)["config"],
+            "registered_name": "rnn_keras>Dropout",
+        }
+    ),
+    "a registered name without a module": lambda canary, secret: pooled(
+        {
+            "class_name": "Dropout",
+            "config": {"rate": 0.5},
+            "registered_name": "rnn_keras>Dropout",
+        }
+    ),
+    "typespec under a registered name": lambda canary, secret: dense(
+        "activation",
+        {
+            "class_name": "__typespec__",
+            "spec_name": "TensorSpec",
+            "module": "tensorflow",
+            "registered_name": "rnn_keras>Dropout",
+            "config": [],
+        },
+    ),
+    "an operation that makes arrays": lambda canary, secret: pooled(
+        named("keras.src.ops.numpy", "Full", {})
+    ),
     "TFSMLayer": lambda canary, secret: pooled(
         named("keras.layers", "TFSMLayer", {"filepath": str(secret)})
     ),
@@ -478,6 +518,45 @@ DENSE = {
 )
 def test_a_file_describes_a_classifier_that_it_holds(change, message, honest, tmp_path):
     refused(pack(tmp_path / "odd.keras", with_config(honest, change)), message)
+
+
+def layer(name, **config):
+    return pooled(named("keras.layers", name, config))
+
+
+def operation(name, **config):
+    return pooled(named("keras.src.ops.numpy", name, config))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (layer("Conv1D", filters=2, kernel_size=[2 * 10**7]), "kernel of .2000000"),
+        (layer("Conv1D", kernel_size=[1e12]), "kernel of .1000000000000.0"),
+        (layer("MaxPooling1D", pool_size=[10**9]), "pool_size=.1000000000"),
+        (layer("Conv1D", filters=9, kernel_size=[16000]), r"kernel of .16000. and .9."),
+        (layer("MultiHeadAttention", num_heads=1, key_dim=1, value_dim=10**9), "value"),
+        (layer("AdaptiveAveragePooling1D", output_size=10**9), "output_size=1000000"),
+        (layer("Dense", units=1e12), "units=1000000000000.0, and weights"),
+        (layer("Dense", units=10**4), "units=10000, and weights for none so large"),
+        (layer("Embedding", input_dim=1e6, output_dim=800), "1000000.0 x 800, and"),
+        (operation("Repeat", repeats=10**9), "repeats=1000000000"),
+        (operation("Tile", repeats=[1, [1, 10**9]]), "repeats=.1, .1, 1000000000"),
+        (operation("BroadcastTo", shape=[10**4, 10**4]), "shape=.10000, 10000"),
+        (operation("Pad", pad_width=[[0, 0], [0, 10**9]]), "pad_width="),
+        (operation("Pad", pad_width=float("inf")), "pad_width=inf"),
+        (layer("InputLayer", batch_shape=[10**9, 3]), "batch_shape="),
+        (
+            lambda config: layers(config)[-1].update(
+                build_config={"input_shape": [None, 10**9]}
+            ),
+            "input_shape=.None, 1000000000",
+        ),
+    ],
+)
+def test_no_size_is_larger_than_the_weights_allow(change, message, honest, tmp_path):
+    path = pack(tmp_path / "large.keras", with_config(honest, change))
+    refused(path, f"refused, nothing of it is loaded: its config.json has a.*{message}")
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate", "explain"])
