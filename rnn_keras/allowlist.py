@@ -107,10 +107,10 @@ _HARMLESS = {
     "dynamic_growth_steps", "epsilon", "fill_value", "first_decay_steps",
     "global_clipnorm", "initial_learning_rate", "initial_scale", "keras_history",
     "learning_rate", "loss_scale_factor", "mask_value", "max_length", "max_tokens",
-    "max_value", "maximal_learning_rate", "maxval", "mean", "min_value", "minval", "nan",
-    "neginf", "offset", "posinf", "scale", "seed", "shared_object_id", "threshold",
-    "value", "values", "variance", "warmup_steps", "warmup_target", "x1", "x2",
-    "x_max", "x_min",
+    "max_value", "maximal_learning_rate", "maxval", "mean", "min_value", "minval",
+    "nan", "neginf", "offset", "posinf", "scale", "seed", "shared_object_id",
+    "threshold", "value", "values", "variance", "warmup_steps", "warmup_target", "x1",
+    "x2", "x_max", "x_min",
 }
 # fmt: on
 _WIDEST = 2**14

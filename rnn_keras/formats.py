@@ -238,23 +238,63 @@ def _read_parquet(path: Path, rows: int | None) -> Iterator[Table]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with open_file(path) as raw, pq.ParquetFile(raw) as file:
+    with open_file(path) as raw, pq.ParquetFile(raw) as described:
         size, batches = os.fstat(raw.fileno()).st_size, []
-        room = largest(size)
-        # A column of one value repeated a milliard times takes a few bytes.
-        for batch in file.iter_batches(rows or 65_536):
-            room -= batch.nbytes
-            if room < 0:
-                raise too_large(path, size)
-            if rows is None:
-                batches.append(batch)
-            elif len(batch):
-                yield _of_arrow(batch)
-        whole = pa.Table.from_batches(batches, file.schema_arrow)
+        room, metadata = largest(size), described.metadata
+        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+        if sum(group.total_byte_size for group in groups) > room:
+            raise too_large(path, size)
+        # A text repeated a milliard times takes a few bytes. It is kept once until it
+        # is known how much all of them are; of texts in lists, few are read at a time.
+        once, nested = _columns_of_text(metadata.schema)
+        most = 256 if nested else 65_536
+        with pq.ParquetFile(raw, metadata=metadata, read_dictionary=once) as file:
+            for batch in file.iter_batches(min(rows or most, most)):
+                room -= sum(map(_unpacked, batch.columns))
+                if room < 0:
+                    raise too_large(path, size)
+                if rows is None:
+                    batches.append(batch)
+                elif len(batch):
+                    yield _of_arrow(batch)
+            whole = pa.Table.from_batches(batches, file.schema_arrow)
     if len(whole):
         yield _of_arrow(whole)
 
 
+def _columns_of_text(schema: Any) -> tuple[list[str], list[str]]:
+    """The columns that hold texts, and those that hold lists or objects of texts."""
+    flat, nested = [], []
+    for column in map(schema.column, range(len(schema))):
+        if column.physical_type == "BYTE_ARRAY":
+            # Decimal numbers are bytes, too.
+            if column.path != column.name or column.max_repetition_level:
+                nested.append(column.path)
+            elif column.logical_type.type in ("STRING", "NONE"):
+                flat.append(column.path)
+    return flat, nested
+
+
+def _unpacked(column: Any) -> int:
+    """The bytes that it takes with every value written out."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        return column.nbytes
+    if pa.types.is_primitive(column.type.value_type):
+        return 8 * len(column)
+    lengths = pc.binary_length(column.dictionary).cast("int64")
+    return 4 * len(column) + (pc.sum(lengths.take(column.indices)).as_py() or 0)
+
+
 def _of_arrow(table: Any) -> Table:
-    names = list(table.schema.names)
-    return names, lambda position: table.column(position).to_pylist()
+    import pyarrow as pa
+
+    def values(position: int) -> list[Any]:
+        column = table.column(position)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        return column.to_pylist()
+
+    return list(table.schema.names), values

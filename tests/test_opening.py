@@ -240,6 +240,49 @@ def test_parquet_is_read_as_its_columns_are_not_as_notes_for_pandas_say(tmp_path
     assert dates == ["2024-01-02 00:00:00"] * 2
 
 
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_a_text_repeated_in_parquet_is_refused_before_it_is_written_out(
+    nested, dictionary, tmp_path
+):
+    pa = pytest.importorskip("pyarrow")
+    column = pa.array(["x" * 12_000] * 20_000)
+    if nested:
+        column = pa.ListArray.from_arrays(list(range(20_001)), column)
+    path = tmp_path / "t.parquet"
+    pa.parquet.write_table(
+        pa.table({"text": column, "label": ["a"] * 20_000}),
+        path,
+        compression="zstd",
+        use_dictionary=dictionary,
+        store_schema=False,
+    )
+    assert path.stat().st_size < 500_000
+    del column
+    before = pa.default_memory_pool()
+    watched = pa.proxy_memory_pool(before)
+    pa.set_memory_pool(watched)
+    try:
+        with pytest.raises(InputError, match=r"unpacks to more than 100,000,000 bytes"):
+            read_table(path)
+    finally:
+        pa.set_memory_pool(before)
+    # What is read of lists adds up to what may be.
+    assert watched.max_memory() < (110_000_000 if nested else 20_000_000)
+
+
+def test_parquet_of_repeated_and_missing_values_is_read(tmp_path):
+    texts = ["a", None, "b", "a"] * 50
+    frame = pd.DataFrame({"text": texts, "label": pd.Categorical(["x", "y"] * 100)})
+    frame["many"] = [["a", "b"]] * 200
+    frame["number"] = pd.Categorical([7, 8] * 100)
+    frame.to_parquet(tmp_path / "t.parquet", row_group_size=70)
+    assert read_table(tmp_path / "t.parquet") == (texts, ["x", "y"] * 100)
+    for column, expected in (("many", "['a', 'b']"), ("number", "7")):
+        labels = read_table(tmp_path / "t.parquet", label_column=column)[1]
+        assert labels[0] == expected
+
+
 def test_a_file_that_takes_too_much_memory_is_refused(tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise MemoryError
