@@ -10,6 +10,8 @@ import os
 import sys
 import tempfile
 
+from rnn_keras.silence import held_in
+
 
 def import_quietly() -> None:
     """Import TensorFlow (once), keeping its start-up lines off standard error."""
@@ -18,17 +20,13 @@ def import_quietly() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
-        standard_error = os.dup(2)
-        os.dup2(held.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            with held_in(held, 2):
+                import tensorflow  # noqa: F401
         except BaseException:
             held.seek(0)
-            os.write(standard_error, held.read())
+            os.write(2, held.read())
             raise
-        finally:
-            os.dup2(standard_error, 2)
-            os.close(standard_error)
 
 
 def use_one_thread() -> None:

@@ -21,6 +21,7 @@ import h5py
 
 from rnn_keras.allowlist import check_config
 from rnn_keras.errors import InputError
+from rnn_keras.opening import is_encrypted
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 # Keras writes it beside the configuration, where the vocabulary stands, too.
@@ -32,7 +33,6 @@ LARGEST_METADATA = 2**16
 # optimizer that has made no step, which are zeros.
 LARGEST_RATIO = 20
 _MANY = 100_000  # groups and datasets; a layer has about ten
-_ENCRYPTED = 1
 
 
 def check_keras_file(path: Path, registered: Mapping[str, Any]) -> None:
@@ -80,7 +80,7 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             raise _Refused(f"it holds {name!r}, which no classifier's file does")
         if stat.S_ISLNK(info.external_attr >> 16) or info.is_dir():
             raise _Refused(f"its member {name!r} is no plain file")
-        if info.flag_bits & _ENCRYPTED:
+        if is_encrypted(info):
             raise _Refused(f"its member {name!r} is encrypted")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise _Refused(f"its member {name!r} is packed in an unusual way")

@@ -20,9 +20,11 @@ import keras
 
 from rnn_keras.errors import InputError
 from rnn_keras.export_check import largest_difference
-from rnn_keras.export_files import check_targets, size, written_aside
+from rnn_keras.export_files import check_targets, mark, size, written_aside
 from rnn_keras.export_tensorflow import write_litert, write_saved_model
-from rnn_keras.exported import FORMAT_VERSION, INSTALL
+from rnn_keras.exported import INSTALL
+from rnn_keras.exported_description import FORMAT_VERSION, MOST_STEPS, description_path
+from rnn_keras.opening import reason_within
 from rnn_keras.pipeline import TextPipeline
 from rnn_keras.silence import silence
 from rnn_keras.text_rules import tokenizer_rules
@@ -34,8 +36,6 @@ NEEDED = {
     "onnx": ("onnx", "onnxruntime"),
     "litert": ("ai_edge_litert",),
 }
-# A LiteRT model holds the states of all its steps, however short the text.
-MOST_STEPS = 4096
 
 
 class ExportReport(NamedTuple):
@@ -107,6 +107,7 @@ def _write(
         with silence():
             if format == "saved_model":
                 write_saved_model(classifier, path)
+                mark(path)
                 return
             description = _description(classifier, path.name, format, length)
             if format == "onnx":
@@ -118,12 +119,12 @@ def _write(
     except (InputError, OSError):
         raise
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = reason_within(error)
         raise InputError(
-            f"the classifier cannot be converted to {format} ({reason[:200]})"
+            f"the classifier cannot be converted to {format} ({reason})"
         ) from error
     text = json.dumps(description, ensure_ascii=False, separators=(",", ":"))
-    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    description_path(path).write_text(text + "\n", encoding="utf-8")
 
 
 def _description(
@@ -171,6 +172,11 @@ def _length(max_length: int | None, format: str, length: int | None) -> int | No
             raise InputError(
                 "this classifier cuts no text, but litert takes a fixed length: "
                 f"choose one (--length), 1 to {MOST_STEPS}"
+            )
+        if max_length > MOST_STEPS:
+            raise InputError(
+                f"this classifier cuts texts after {max_length} tokens, and litert "
+                f"takes {MOST_STEPS} at most: choose how many (--length)"
             )
         return max_length
     most = min(max_length or MOST_STEPS, MOST_STEPS)

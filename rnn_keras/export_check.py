@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from rnn_keras.errors import InputError
 from rnn_keras.exported import ExportedClassifier
+from rnn_keras.opening import reason_within
 from rnn_keras.vectorization import TextVectorizer
 
 if TYPE_CHECKING:
@@ -63,9 +64,8 @@ def largest_difference(
         try:
             found = np.asarray(answer())
         except Exception as error:
-            reason = next(iter(str(error).strip().splitlines()), "")[:150]
             raise ExportError(
-                f"{format} cannot run a batch of {given} ({reason})"
+                f"{format} cannot run a batch of {given} ({reason_within(error)})"
             ) from error
         if found.shape != (len(rows), len(classifier.class_names)):
             raise ExportError(

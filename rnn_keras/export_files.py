@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rnn_keras.errors import InputError
+from rnn_keras.exported_description import description_path
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
+# In the folder of a SavedModel that is left to whoever writes it.
+_MARK = Path("assets.extra", "rnn_keras.json")
 
 
 def check_targets(path: Path, format: str, force: bool) -> list[Path]:
@@ -23,7 +26,7 @@ def check_targets(path: Path, format: str, force: bool) -> list[Path]:
     """
     suffix, targets = SUFFIXES.get(format), [path]
     if suffix is not None:
-        targets.append(path.with_suffix(".json"))
+        targets.append(description_path(path))
         if path.suffix != suffix:
             raise InputError(f"{path}: expected a name that ends in {suffix}")
     elif path.suffix in (*SUFFIXES.values(), ".keras", ".h5", ".json"):
@@ -43,17 +46,32 @@ def check_targets(path: Path, format: str, force: bool) -> list[Path]:
     return targets
 
 
+def mark(path: Path) -> None:
+    """Say in a SavedModel that export wrote it, and may write over it."""
+    file = path / _MARK
+    file.parent.mkdir(exist_ok=True)
+    file.write_text('{"format": "saved_model"}\n', encoding="utf-8")
+
+
 def _is_older(target: Path, path: Path, format: str) -> bool:
+    """Whether export wrote it: a name alone says nothing of that."""
     if target.is_symlink():
         return False
     if format not in SUFFIXES:
-        return (target / "saved_model.pb").is_file()
-    if target == path:
-        return target.is_file()
+        is_there = (target / "saved_model.pb").is_file()
+        return is_there and _holds(target / _MARK, "format", "saved_model")
+    return target.is_file() and _holds(description_path(path), "model", path.name)
+
+
+def _holds(file: Path, key: str, value: str) -> bool:
     try:
-        return json.loads(target.read_text(encoding="utf-8"))["model"] == path.name
-    except (OSError, ValueError, KeyError, TypeError):
+        return json.loads(file.read_text(encoding="utf-8"))[key] == value
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
+
+
+class _NotPutBackError(InputError):
+    """What was there before lies elsewhere now."""
 
 
 @contextmanager
@@ -70,6 +88,9 @@ def written_aside(targets: list[Path]) -> Iterator[Path]:
         aside = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=targets[0].parent))
         yield aside
         _put_in_place(aside, targets)
+    except _NotPutBackError:
+        aside = None
+        raise
     except OSError as error:
         raise InputError(
             f"{targets[0]}: cannot be written ({error.strerror or error})"
@@ -85,15 +106,26 @@ def _put_in_place(aside: Path, targets: list[Path]) -> None:
     moved: list[tuple[Path, Path]] = []
     try:
         for target in targets:
+            # Noted before it happens: an interrupt may come in between.
             if target.exists():
-                os.replace(target, older / target.name)
                 moved.append((older / target.name, target))
-            os.replace(aside / target.name, target)
+                os.replace(target, older / target.name)
             moved.append((target, aside / target.name))
-    except OSError:
-        for now, before in reversed(moved):
-            os.replace(now, before)
+            os.replace(aside / target.name, target)
+    except BaseException:  # Ctrl-C too
+        _put_back(moved, older)
         raise
+
+
+def _put_back(moved: list[tuple[Path, Path]], older: Path) -> None:
+    try:
+        for now, before in reversed(moved):
+            if now.exists() and not before.exists():
+                os.replace(now, before)
+    except BaseException as error:
+        raise _NotPutBackError(
+            f"{older}: what was there before lies here; it cannot be put back"
+        ) from error
 
 
 def size(path: Path) -> int:

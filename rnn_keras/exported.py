@@ -5,24 +5,24 @@ Needs NumPy, and onnxruntime or ai-edge-litert, on the machine that answers:
     pip install --no-deps rnn_keras
     pip install numpy onnxruntime
 
-Beside the model lies a JSON file with vocabulary, class names and the rules of the
-tokens (`rnn_keras.text_rules` says how they were found): texts become the same ids as
-with the classifier that was exported, whatever they hold, and whichever version of
+Beside `model.onnx` lies `model.onnx.json` with vocabulary, class names and the rules of
+the tokens (`rnn_keras.text_rules` says how they were found): texts become the same ids
+as with the classifier that was exported, whatever they hold, and whichever version of
 Unicode this Python knows.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 
 from rnn_keras.errors import InputError
+from rnn_keras.exported_description import in_groups, read_description
+from rnn_keras.opening import reason_within
 from rnn_keras.predictions import Prediction, name_predictions, run_by_length
 
-FORMAT_VERSION = 1
 INSTALL = 'pip install "rnn_keras[export]"'
 # LiteRT copies the states of all steps at every step: large batches leave the cache.
 _BATCH_SIZES = {"onnx": 32, "litert": 8}
@@ -47,7 +47,7 @@ class ExportedVectorizer:
         self._lower: dict[int, int | str] = {}
         if self._by_word and rules["lowercase"]:
             self._lower = {ord(a): b for a, b in rules["special"].items()}
-            for first, last, step, offset in _in_groups(rules["lower"], 4):
+            for first, last, step, offset in in_groups(rules["lower"], 4):
                 self._lower |= {
                     p: p + offset for p in range(first, last + 1, step or 1)
                 }
@@ -100,11 +100,12 @@ class ExportedClassifier:
     One object answers one caller at a time.
 
     Args:
-        path: of the `.onnx` or `.tflite` file; its JSON file lies beside it.
+        path: of the `.onnx` or `.tflite` file; its description, the same name and
+            `.json`, lies beside it.
 
     Raises:
-        InputError: if a file is missing or is no export, or the package that runs it
-            is not installed.
+        InputError: if a file is missing or is no export, the two do not belong
+            together, or the package that runs it is not installed.
     """
 
     def __init__(self, path: str | Path):
@@ -119,8 +120,22 @@ class ExportedClassifier:
         except InputError:
             raise
         except Exception as error:  # of classes that each runtime has for itself
-            reason = next(iter(str(error).strip().splitlines()), "")[:200]
+            reason = reason_within(error)
             raise InputError(f"{path}: cannot be loaded ({reason})") from error
+        self._check_answer(path)
+
+    def _check_answer(self, path: Path) -> None:
+        """A column for each class, as a batch of one empty text shows."""
+        try:
+            found = np.shape(self.run(np.zeros((1, 1), np.int32)))
+        except Exception as error:
+            reason = reason_within(error)
+            raise InputError(f"{path}: cannot be run ({reason})") from error
+        if found != (1, len(self.class_names)):
+            raise InputError(
+                f"{path}: gives an array of shape {found} for one text; its "
+                f"description has {len(self.class_names)} class names"
+            )
 
     def run(self, ids: np.ndarray) -> np.ndarray:
         """Probabilities `(batch, classes)` of token ids.
@@ -154,8 +169,12 @@ class ExportedClassifier:
         Args:
             texts: a list of strings.
             batch_size: texts at a time; by default what is fast.
+
+        Raises:
+            InputError: for what is no list of strings, or a batch size below 1.
         """
-        batch_size = batch_size or _BATCH_SIZES[self.format]
+        if batch_size is None:
+            batch_size = _BATCH_SIZES[self.format]
         ids = self.vectorizer.encode(texts)
         return run_by_length(self.run, ids, len(self.class_names), batch_size)
 
@@ -174,33 +193,9 @@ class ExportedClassifier:
         """
         if isinstance(texts, str):
             return self.predict([texts])[0]
+        texts = list(texts)
         probabilities = self.predict_proba(texts, batch_size)
         return name_predictions(texts, probabilities, self.class_names)
-
-
-def read_description(path: str | Path) -> dict[str, Any]:
-    """What the JSON file beside the export at `path` holds.
-
-    Raises:
-        InputError: if one of the two is missing, or the JSON is another's.
-    """
-    path = Path(path)
-    beside = path.with_suffix(".json")
-    for file in (path, beside):
-        if not file.is_file():
-            raise InputError(f"{file}: no such file; expected what export wrote")
-    try:
-        description = json.loads(beside.read_text(encoding="utf-8"))
-        version, model = description["format_version"], description["model"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{beside}: not written by export, or damaged") from error
-    if version != FORMAT_VERSION:
-        raise InputError(
-            f"{beside}: format version {version}; expected {FORMAT_VERSION}"
-        )
-    if model != path.name:
-        raise InputError(f"{beside}: belongs to {model}, not to {path.name}")
-    return description
 
 
 def _onnx(path: Path) -> Callable[[np.ndarray], np.ndarray]:
@@ -240,6 +235,7 @@ def _litert(path: Path) -> Callable[[np.ndarray], np.ndarray]:
 def _checked(texts: Sequence[str]) -> Sequence[str]:
     if isinstance(texts, str):
         raise InputError("one string, where a list of strings is expected")
+    texts = list(texts)
     for i, text in enumerate(texts):
         if not isinstance(text, str):
             kind = type(text).__name__
@@ -249,8 +245,4 @@ def _checked(texts: Sequence[str]) -> Sequence[str]:
 
 def _characters(ranges: Sequence[int]) -> str:
     """Ranges of code points as the inside of brackets in a regular expression."""
-    return "".join(rf"\U{a:08x}-\U{b:08x}" for a, b in _in_groups(ranges, 2))
-
-
-def _in_groups(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    return (numbers[i : i + size] for i in range(0, len(numbers), size))
+    return "".join(rf"\U{a:08x}-\U{b:08x}" for a, b in in_groups(ranges, 2))

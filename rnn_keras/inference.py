@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from rnn_keras.archives import check_keras_file
 from rnn_keras.errors import InputError
-from rnn_keras.opening import kind_of_path
+from rnn_keras.opening import kind_of_path, reason_within
 from rnn_keras.predictions import run_by_length
 
 
@@ -43,8 +43,9 @@ def load_model(path: str | Path, kind: type[keras.Model]) -> keras.Model:
                 # built for the answer is kept for those that follow.
                 model.predict_proba(["a"])
     except Exception as error:
-        reason = str(error).strip().split("\n")[0][:200]
-        raise InputError(f"{path}: cannot be loaded ({reason})") from error
+        raise InputError(
+            f"{path}: cannot be loaded ({reason_within(error)})"
+        ) from error
     if not isinstance(model, kind):
         found = type(model).__name__
         raise InputError(f"{path}: holds a Keras {found}, not a {kind.__name__}")

@@ -12,6 +12,7 @@ import gzip
 import io
 import lzma
 import os
+import re
 import stat
 import struct
 import tarfile
@@ -47,7 +48,8 @@ LARGEST_RATIO = 200
 # Below, unpacking does no harm whatever the ratio.
 SMALL = 100_000_000
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-_ENCRYPTED = 1
+# What makes letters bold.
+_TERMINAL = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def kind_of_path(path: Path) -> Literal["file", "folder", "other"] | None:
@@ -151,6 +153,25 @@ def reason_of(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def reason_within(error: BaseException) -> str:
+    """The line in which Keras, TensorFlow or another library says what is wrong.
+
+    Keras begins with where that was, and ends with the arguments; TensorFlow ends with
+    the operation. Of an error that has a cause, that is what is wrong.
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    said = _TERMINAL.sub("", str(error)).partition("Arguments received by")[0]
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("[[", "[Op:"))]
+    return (lines[-1] if lines else type(error).__name__)[:200]
+
+
+def is_encrypted(member: zipfile.ZipInfo) -> bool:
+    """Whether it is read with a password only."""
+    return bool(member.flag_bits & 1)
+
+
 def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     members = [
         member
@@ -167,7 +188,7 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
             f"{path}: the file inside is called {name!r}, a place outside the archive; "
             "unpack it and give the table itself"
         )
-    if members[0].flag_bits & _ENCRYPTED:
+    if is_encrypted(members[0]):
         raise InputError(
             f"{path}: is encrypted with a password; unpack it and give the table itself"
         )

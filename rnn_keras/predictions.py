@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rnn_keras.errors import InputError
+
 
 class Prediction(NamedTuple):
     """The answer to one text.
@@ -38,7 +40,12 @@ def run_by_length(
 
     Returns:
         float32 `(texts, classes)`, in the order of `ids`.
+
+    Raises:
+        InputError: if `batch_size` is below 1.
     """
+    if batch_size < 1:
+        raise InputError(f"batch_size {batch_size}: expected 1 or more")
     # Short texts together, so that one long text does not pad them all.
     lengths = (ids != 0).sum(axis=1)
     order = np.argsort(lengths, kind="stable")

@@ -42,8 +42,9 @@ def test_export_says_what_it_wrote_and_nothing_else(run, tmp_path):
         f"{path}: {path.stat().st_size:,} bytes; token ids (batch, 4) to "
         "probabilities, longer texts cut at their end, built-in operations only"
     )
-    size = path.with_suffix(".json").stat().st_size
-    assert description.startswith(f"{path.with_suffix('.json')}: {size:,} bytes; voc")
+    beside = tmp_path / "small.tflite.json"
+    size = beside.stat().st_size
+    assert description.startswith(f"{beside}: {size:,} bytes; voc")
     assert difference.startswith("largest difference from the classifier: ")
     assert finished.stderr == "converting to litert\ncomparing with the classifier\n"
     expected = TextClassifier.load(run / "model.keras").predict_proba(TEXTS)

@@ -2,9 +2,11 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from functools import lru_cache
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,6 +18,7 @@ from rnn_keras.classifier import TextClassifier
 from rnn_keras.errors import InputError
 from rnn_keras.export import FORMATS, export
 from rnn_keras.export_check import ExportError
+from rnn_keras.export_files import written_aside
 from rnn_keras.exported import ExportedClassifier
 from rnn_keras.layers import GRU
 from rnn_keras.linear import LinearPath
@@ -224,7 +227,7 @@ def test_texts_are_classified_without_tensorflow(format, tmp_path):
     classifier = classifier_of(max_ngram=2)
     path = tmp_path / NAMES[format]
     report = export(classifier, path, format)
-    assert list(report.files) == [path, tmp_path / "model.json"]
+    assert list(report.files) == [path, tmp_path / f"{path.name}.json"]
     assert report.files[path] == path.stat().st_size
     code = (
         "import json, sys\n"
@@ -372,17 +375,23 @@ def test_a_network_that_reads_padding_is_refused(tmp_path):
         ("m.tflite", "litert", {"length": 0}, r"length 0: expected 1 to 6"),
         ("taken.onnx", "onnx", {}, "taken.onnx: exists, .* or give --force"),
         ("taken", "saved_model", {"force": True}, "taken: exists, and is no older"),
+        ("theirs.onnx", "onnx", {"force": True}, "theirs.onnx: exists, and is no"),
+        ("theirs", "saved_model", {"force": True}, "theirs: exists, and is no older"),
         ("folder.onnx", "onnx", {"force": True}, "folder.onnx: exists, and is no"),
-        ("other.onnx", "onnx", {"force": True}, "other.json: exists, and is no older"),
+        ("other.onnx", "onnx", {"force": True}, "other.onnx.json: exists, and is no"),
     ],
 )
 def test_bad_arguments_get_one_line_and_nothing_is_written(
     name, format, options, message, tmp_path
 ):
     (tmp_path / "taken.onnx").write_text("")
+    (tmp_path / "taken.onnx.json").write_text('{"model": "taken.onnx"}')
+    (tmp_path / "theirs.onnx").write_text("of another program")
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "saved_model.pb").write_text("of another program")
     (tmp_path / "taken").mkdir()
     (tmp_path / "folder.onnx").mkdir()
-    (tmp_path / "other.json").write_text('{"model": "other.tflite"}')
+    (tmp_path / "other.onnx.json").write_text('{"model": "other.tflite"}')
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(InputError, match=message) as error:
         export(unused(), tmp_path / name, format, **options)
@@ -399,6 +408,10 @@ def test_litert_needs_a_length(tmp_path):
     classifier = classifier_of(max_length=None)
     with pytest.raises(InputError, match=r"takes a fixed length: choose one .--length"):
         export(classifier, tmp_path / "m.tflite", "litert")
+    long = classifier_of(max_length=5000)
+    message = r"cuts texts after 5000 tokens, and litert takes 4096 at most: choose"
+    with pytest.raises(InputError, match=message):
+        export(long, tmp_path / "m.tflite", "litert")
     with pytest.raises(InputError, match=r"length 5000: expected 1 to 4096 .the limit"):
         export(classifier, tmp_path / "m.tflite", "litert", length=5000)
 
@@ -437,6 +450,70 @@ def test_a_disk_that_is_full_leaves_what_was_there(tmp_path, monkeypatch):
     assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
+def write_new(targets):
+    with written_aside(targets) as aside:
+        for target in targets:
+            (aside / target.name).write_text("new")
+
+
+def interrupt(monkeypatch, at, error):
+    """Ctrl-C after so many renamings, `at`; at 0 before the first."""
+    real, done = os.replace, []
+
+    def replace(old, new):
+        if len(done) == at:
+            done.append(None)
+            raise error
+        real(old, new)
+        done.append(None)
+
+    monkeypatch.setattr(os, "replace", replace)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(5, "Input/output")])
+@pytest.mark.parametrize("at", range(4))
+def test_an_exchange_cut_short_leaves_the_older_export(
+    at, error, tmp_path, monkeypatch
+):
+    targets = [tmp_path / "m.onnx", tmp_path / "m.onnx.json"]
+    for target in targets:
+        target.write_text("old")
+    interrupt(monkeypatch, at, error)
+    with pytest.raises((KeyboardInterrupt, InputError)):
+        write_new(targets)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
+        "m.onnx": "old",
+        "m.onnx.json": "old",
+    }
+
+
+def test_what_cannot_be_put_back_is_kept_and_named(tmp_path, monkeypatch):
+    target = tmp_path / "m.onnx"
+    target.write_text("old")
+    real = os.replace
+
+    def replace(old, new):
+        if new == target:
+            raise OSError(5, "Input/output error")
+        real(old, new)
+
+    monkeypatch.setattr(os, "replace", replace)
+    message = "older: what was there before lies here; it cannot be put back"
+    with pytest.raises(InputError, match=message) as caught:
+        write_new([target])
+    kept = Path(str(caught.value).split(": ")[0])
+    assert (kept / "m.onnx").read_text() == "old"
+
+
+def test_both_kinds_of_files_lie_side_by_side(tmp_path):
+    for name, format in [("m.onnx", "onnx"), ("m.tflite", "litert")]:
+        export(unused(), tmp_path / name, format)
+    expected = unused().predict_proba(NEW)
+    for name in ("m.onnx", "m.tflite"):
+        found = ExportedClassifier(tmp_path / name).predict_proba(NEW)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 # -- what the reader refuses ----------------------------------------------------
 
 
@@ -465,9 +542,9 @@ def test_ids_of_another_shape_are_refused(name, written):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, r"a\.json: no such file; expected what export wrote"),
-        ("{", r"a\.json: not written by export, or damaged"),
-        ("[]", r"a\.json: not written by export, or damaged"),
+        (None, r"a\.onnx\.json: no such file; expected what export wrote"),
+        ("{", r"a\.onnx\.json: not written by export, or damaged"),
+        ("[]", r"a\.onnx\.json: not written by export, or damaged"),
         ('{"format_version": 2, "model": "a.onnx"}', "format version 2; expected 1"),
         ('{"format_version": 1, "model": "b"}', r"belongs to b, not to a\.onnx"),
     ],
@@ -476,7 +553,7 @@ def test_ids_of_another_shape_are_refused(name, written):
 def test_a_description_that_does_not_fit_is_refused(content, message, tmp_path):
     (tmp_path / "a.onnx").write_bytes(b"")
     if content is not None:
-        (tmp_path / "a.json").write_text(content)
+        (tmp_path / "a.onnx.json").write_text(content)
     with pytest.raises(InputError, match=message):
         ExportedClassifier(tmp_path / "a.onnx")
 
@@ -497,9 +574,84 @@ def test_the_reader_names_a_missing_package(name, package, written, monkeypatch)
 def test_a_damaged_model_is_refused(name, written, tmp_path):
     path = tmp_path / name
     path.write_bytes((written / name).read_bytes()[:100])
-    path.with_suffix(".json").write_bytes(
-        (written / name).with_suffix(".json").read_bytes()
-    )
+    beside = f"{name}.json"
+    (tmp_path / beside).write_bytes((written / beside).read_bytes())
     with pytest.raises(InputError, match=rf"{name}: cannot be loaded \(") as error:
         ExportedClassifier(path)
     assert "\n" not in str(error.value)
+
+
+def changed(written, tmp_path, change, name="a.onnx"):
+    """A copy of the export whose description is another."""
+    description = json.loads((written / f"{name}.json").read_text("utf-8"))
+    change(description)
+    (tmp_path / name).write_bytes((written / name).read_bytes())
+    (tmp_path / f"{name}.json").write_text(json.dumps(description))
+    return tmp_path / name
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("format", "torch", "format: expected one of onnx, litert"),
+        ("format", None, "format: expected one of"),
+        ("format", "litert", "length: expected 1 to 4096, of litert alone"),
+        ("class_names", None, "class_names: expected a list of strings"),
+        ("class_names", [], "class_names: expected a list of strings"),
+        ("class_names", [1, 2, 3], "class_names: expected a list of strings"),
+        ("class_names", ["a", "b"], r"shape .1, 3. for one text; .* has 2 class names"),
+        ("vocabulary", {"a": 1}, "vocabulary: expected a list of strings"),
+        ("vocabulary", [["a"]], "vocabulary: expected a list of strings"),
+        ("max_length", "6", "max_length: expected a number of tokens, or null"),
+        ("max_length", -1, "max_length: expected a number of tokens, or null"),
+        ("length", 10**9, "length: expected 1 to 4096"),
+        ("tokenizer", [], "tokenizer: expected its rules"),
+        ("unit", "letter", "unit: expected word or character"),
+        ("unit", ["word"], "unit: expected word or character"),
+        ("lowercase", "no", "lowercase: expected true or false"),
+        ("unknown_id", 10**6, "unknown_id: expected a position in the vocabulary"),
+        ("unknown_id", True, "unknown_id: expected a position in the vocabulary"),
+        ("alone", [1], "alone: expected ranges of code points"),
+        ("alone", [], "alone: expected ranges of code points"),
+        ("spaces", [9, 3], "spaces: expected ranges of code points"),
+        ("cased", [0, 0x110000], "cased: expected ranges of code points"),
+        ("ignorable", ["a", "b"], "ignorable: expected ranges of code points"),
+        ("lower", [0, 10**12, 1, 0], "lower: expected runs of code points"),
+        ("lower", [65, 90, 1, 10**12], "lower: expected runs of code points"),
+        ("lower", [0, 10**6, 1, 0] * 2, "lower: expected runs of code points"),
+        ("lower", [65, 90, 1], "lower: expected runs of code points"),
+        ("special", {"ab": "c"}, "special: expected the text that each character"),
+        ("special", {"a": 1}, "special: expected the text that each character"),
+    ],
+)
+def test_a_description_is_looked_through(key, value, message, written, tmp_path):
+    def change(description):
+        rules = description["tokenizer"]
+        (rules if key in rules else description)[key] = value
+
+    def without(description):
+        rules = description["tokenizer"]
+        del (rules if key in rules else description)[key]
+
+    with pytest.raises(InputError, match=message) as error:
+        ExportedClassifier(changed(written, tmp_path, change))
+    assert "\n" not in str(error.value)
+    if key not in ("max_length", "length"):
+        with pytest.raises(InputError, match="damaged"):
+            ExportedClassifier(changed(written, tmp_path, without))
+
+
+@pytest.mark.parametrize("name", ["a.onnx", "b.tflite"])
+def test_texts_are_any_that_can_be_gone_through_in_batches_of_one_or_more(
+    name, written
+):
+    exported = ExportedClassifier(written / name)
+    assert exported.predict(iter(NEW)) == exported.predict(NEW)
+    np.testing.assert_array_equal(
+        exported.predict_proba(iter(NEW)), exported.predict_proba(NEW)
+    )
+    for size in (0, -1):
+        with pytest.raises(InputError, match=f"batch_size {size}: expected 1 or more"):
+            exported.predict(NEW, batch_size=size)
+        with pytest.raises(InputError, match=f"batch_size {size}: expected 1 or more"):
+            unused().predict_proba(NEW, batch_size=size)

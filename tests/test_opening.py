@@ -14,7 +14,7 @@ import pytest
 from rnn_keras import opening
 from rnn_keras.datasets import load_pairs, load_series, load_text
 from rnn_keras.errors import InputError
-from rnn_keras.opening import kind_of_path, open_bytes, open_lines
+from rnn_keras.opening import kind_of_path, open_bytes, open_lines, reason_within
 from rnn_keras.readers import read_folder, read_table
 
 ROWS = b"text,label\n" + b"".join(b"%d text,%d\n" % (i, i % 2) for i in range(2000))
@@ -298,3 +298,17 @@ def test_reading_leaves_pythons_own_limit_as_it_was(tmp_path):
     with pytest.raises(InputError):
         read(tmp_path, "t.csv", "a,b\n1,2,3\n")
     assert csv.field_size_limit() < sys.maxsize
+
+
+def test_the_reason_is_the_line_that_says_what_is_wrong():
+    where = "Exception encountered when calling Dense.call().\n\n"
+    arguments = "\n\nArguments received by Dense.call():\n  • mask=None"
+    of_keras = ValueError(f"{where}\x1b[1mno axis  2\x1b[0m{arguments}")
+    assert reason_within(of_keras) == "no axis 2"
+    of_tensorflow = ValueError("Detected at node\n\nindices = 12\n\t [[{{node a}}]]\n")
+    assert reason_within(of_tensorflow) == "indices = 12"
+    caused = TypeError("could not be deserialized properly.")
+    caused.__cause__ = KeyError("units")
+    assert reason_within(caused) == "'units'"
+    assert reason_within(ValueError(" ")) == "ValueError"
+    assert len(reason_within(ValueError("x" * 999))) == 200
