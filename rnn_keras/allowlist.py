@@ -92,10 +92,13 @@ _VALUES = {
 _DTYPES = re.compile(r"(u?int|float)\d{1,2}|bfloat16|bool")
 _PARTS = {"preprocessor": "TextVectorizer", "linear": "LinearPath"}
 # fmt: off
-# These operations make an array as large as a tensor's or an argument's value says.
+# These make an array as large as an argument's value says, or its square.
 _MAKERS = {
-    "Arange", "Bartlett", "Blackman", "Eye", "Full", "Geomspace", "Hamming", "Hanning",
-    "Identity", "Kaiser", "Logspace", "Ones", "Tri", "Zeros",
+    "keras.src.ops.numpy": {
+        "Arange", "Bartlett", "Blackman", "Eye", "Full", "Geomspace", "Hamming",
+        "Hanning", "Identity", "Kaiser", "Logspace", "Ones", "Tri", "Zeros",
+    },
+    "keras.metrics": {"BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"},
 }
 # Of these sizes a layer has at least as many weights.
 _WIDTHS = {"units", "output_dim", "filters", "num_classes", "rows", "key_dim"}
@@ -202,8 +205,7 @@ def _is_of_keras(module: Any, name: str) -> bool:
     if not isinstance(module, str):
         return False
     if module in _WHOLE:
-        made = module == "keras.src.ops.numpy" and name in _MAKERS
-        return _ANY.fullmatch(name) is not None and not made
+        return _ANY.fullmatch(name) is not None and name not in _MAKERS.get(module, ())
     return name in _CLASSES.get(module, ())
 
 
@@ -225,6 +227,8 @@ def _check_values(node: dict[str, Any], weights: int) -> None:
     if _is_number(rows) and _is_number(columns) and rows * columns > largest:
         raise ValueError(f"has an embedding of {rows} x {columns}, and no such weights")
     kernel, filters = _numbers(node.get("kernel_size")), _numbers(node.get("filters"))
+    if "depthwise_initializer" in node:  # the kernel is of the features that come in
+        filters = []
     if math.prod([*kernel, *filters]) > largest:
         raise ValueError(
             f"has a kernel of {str(kernel)[:40]} and {str(filters)[:40]} filters, and "

@@ -72,7 +72,7 @@ def export(
     Args:
         classifier: a trained `TextClassifier`.
         path: where the model goes: a folder, a `.onnx` or a `.tflite` file; of the
-            latter two the description goes beside it, with suffix `.json`.
+            latter two the description goes beside it, as `model.onnx.json`.
         format: `"saved_model"`, `"onnx"` or `"litert"`.
         length: token ids a text, of LiteRT alone; by default the classifier's
             `max_length`. Longer texts are cut at their end.

@@ -48,8 +48,8 @@ LARGEST_RATIO = 200
 # Below, unpacking does no harm whatever the ratio.
 SMALL = 100_000_000
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-# What makes letters bold.
-_TERMINAL = re.compile(r"\x1b\[[0-9;]*m")
+# What makes letters bold, and names of TensorFlow's own for operations.
+_DECORATION = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[Op:.*?\]")
 
 
 def kind_of_path(path: Path) -> Literal["file", "folder", "other"] | None:
@@ -161,9 +161,9 @@ def reason_within(error: BaseException) -> str:
     """
     while error.__cause__ is not None:
         error = error.__cause__
-    said = _TERMINAL.sub("", str(error)).partition("Arguments received by")[0]
+    said = _DECORATION.sub("", str(error)).partition("Arguments received by")[0]
     lines = [" ".join(line.split()) for line in said.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("[[", "[Op:"))]
+    lines = [line for line in lines if line and not line.startswith("[[")]
     return (lines[-1] if lines else type(error).__name__)[:200]
 
 

@@ -177,6 +177,9 @@ NAMED = {
     "an operation that makes arrays": lambda canary, secret: pooled(
         named("keras.src.ops.numpy", "Full", {})
     ),
+    "a metric of the square": lambda canary, secret: dense(
+        "activation", named("keras.metrics", "MeanIoU", {"num_classes": 100})
+    ),
     "TFSMLayer": lambda canary, secret: pooled(
         named("keras.layers", "TFSMLayer", {"filepath": str(secret)})
     ),
@@ -637,9 +640,25 @@ def schedule():
     return keras.optimizers.SGD(decay, momentum=0.9)
 
 
+def large():
+    layers = keras.layers
+    ids = keras.Input((None,), dtype="int32")
+    x = layers.Embedding(30_000, 64)(ids)
+    x = layers.SeparableConv1D(300, 64, padding="same")(layers.Dense(2)(x))
+    x = layers.GlobalMaxPooling1D()(layers.Conv1D(64, 9, padding="same")(x))
+    x = layers.Masking(mask_value=-1e9)(layers.RepeatVector(3)(x))
+    x = layers.GlobalAveragePooling1D()(layers.ReLU(max_value=1e6)(x))
+    x = layers.Reshape((64, 32))(layers.Dense(2048)(x))
+    network = keras.Model(ids, layers.Dense(2)(layers.Flatten()(x * 100_000 - 1e9)))
+    decay = keras.optimizers.schedules.ExponentialDecay(0.1, 10**6, 0.9)
+    network.compile(keras.optimizers.Adam(decay, clipnorm=1e5))
+    return network
+
+
 @pytest.mark.parametrize(
     "network",
     [
+        large,
         sequential,
         lambda: stock("rmsprop", keras.losses.sparse_categorical_crossentropy),
         lambda: stock(schedule(), keras.losses.CategoricalCrossentropy()),
