@@ -24,8 +24,9 @@ from rnn_keras.classifier import TextClassifier
 from rnn_keras.doctor import lengths_of, sample_of, unknown_in
 from rnn_keras.errors import InputError
 from rnn_keras.findings import Finding, by_severity
-from rnn_keras.labelled import LabelledTexts, Splits
+from rnn_keras.labelled import LabelledTexts, Splits, shorten
 from rnn_keras.labels import class_indices
+from rnn_keras.opening import reason_within
 from rnn_keras.run_files import (
     RunFiles,
     checked_history,
@@ -245,7 +246,7 @@ def _of_network(
         found.append(network_checks.saturated_units(network, few))
         found.append(network_checks.lost_gradients(network, few, labels[read]))
     except _NO_CHAIN as error:
-        reason = str(error).strip().split("\n")[0][:150]
+        reason = shorten(reason_within(error), 150)
         report(f"saturation and gradients not looked at: {reason}")
     return found
 
