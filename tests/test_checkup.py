@@ -171,7 +171,9 @@ def test_other_texts_are_looked_at_as_new_ones(run, healthy):
 def test_what_belongs_to_another_run_is_refused(copy, healthy):
     scores = {"accuracy": 1.0, "f1": {"neg": 1.0, "odd": 1.0}, "n": 80}
     parts = dict.fromkeys(("test", "network", "baseline"), scores)
-    change_metrics(copy, class_names=["neg", "odd"], **parts)
+    change_metrics(
+        copy, class_names=["neg", "odd"], labels={"neg": 9, "odd": 9}, **parts
+    )
     with pytest.raises(InputError, match=r"model.keras and metrics.json have other"):
         examine_run(copy, healthy)
     (copy / "model.keras").write_bytes(b"broken")
