@@ -27,8 +27,9 @@ from rnn_keras.sampling import Kept, Order, Row, Texts, unzip
 # models are fitted to.
 MOST_VALIDATED, MOST_SAMPLED = 20_000, 200_000
 _MOST_CLASSES = 10_000
-# What a byte of short texts takes in memory (measured), and what a packed one holds.
-_BYTES_A_BYTE, _PACKED = 20, 5
+# What a byte of short texts takes in memory, linear models included, as measured in
+# benchmarks/scale.md; and how many bytes a packed one holds.
+_BYTES_A_BYTE, _PACKED = 70, 5
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 Rows = Callable[[], Iterator[tuple[Cells, Cells]]]
