@@ -185,6 +185,8 @@ def measure_loss_of_one(folder: Path) -> str:
         arguments = (*TWO, "--checkpoint-every", "0", "--out", str(out))
         with two_processes(*arguments) as processes:
             while not list(out.glob(".unfinished/checkpoints/00001-*.npz")):
+                if processes[0].poll() is not None:
+                    raise SystemExit(processes[0].stderr.read())
                 time.sleep(0.1)
             processes[victim].kill()
             began = time.perf_counter()
