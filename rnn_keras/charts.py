@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnn_keras.errors import InputError
+from rnn_keras.folders import not_written
 from rnn_keras.plots import BLUE, VERMILION, text_fonts
 
 if TYPE_CHECKING:
@@ -262,8 +262,7 @@ def save_explanation(explanation: "Explanation", path: Path) -> None:
             figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:
         # ValueError: an ending that is no format of pictures.
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: cannot be written ({reason})") from error
+        raise not_written(path, error) from error
 
 
 def _height(explanation: "Explanation") -> float:

@@ -32,6 +32,7 @@ from rnn_keras.contestants import (
     run,
 )
 from rnn_keras.errors import InputError
+from rnn_keras.folders import not_written
 from rnn_keras.intervals import METRICS, Scores
 from rnn_keras.labelled import Splits
 from rnn_keras.labels import class_indices, classes_to_learn
@@ -188,7 +189,7 @@ def write_summary(
         summary.round(6).to_csv(out / "summary.csv")
         figure.savefig(out / "comparison.png", dpi=150)
     except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror})") from error
+        raise not_written(out, error) from error
     return summary
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rnn_keras.errors import InputError
 from rnn_keras.exported_description import description_path
+from rnn_keras.folders import not_written
 
 SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
 # In the folder of a SavedModel that is left to whoever writes it.
@@ -92,9 +93,7 @@ def written_aside(targets: list[Path]) -> Iterator[Path]:
         aside = None
         raise
     except OSError as error:
-        raise InputError(
-            f"{targets[0]}: cannot be written ({error.strerror or error})"
-        ) from error
+        raise not_written(targets[0], error) from error
     finally:
         if aside is not None:
             shutil.rmtree(aside, ignore_errors=True)

@@ -170,17 +170,17 @@ def digest_of(run: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def not_written(out: Path, error: OSError, kept: bool = False) -> InputError:
-    """What is said of a folder that cannot be written to.
+def not_written(path: Path, error: Exception, kept: bool = False) -> InputError:
+    """What is said of a file or folder that cannot be written.
 
     Args:
-        out: the folder.
-        error: of the system.
+        path: of it.
+        error: of the system, or of what was to write.
         kept: whether there is a state to go on from.
     """
     more = "; the last good state is kept, and the same command goes on from it"
-    reason = error.strerror or error
-    return InputError(f"{out}: cannot be written ({reason}){more if kept else ''}")
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"{path}: cannot be written ({reason}){more if kept else ''}")
 
 
 @contextmanager

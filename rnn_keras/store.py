@@ -9,7 +9,7 @@ from typing import Any
 from rnn_keras import __version__
 from rnn_keras.contestants import Run
 from rnn_keras.errors import InputError
-from rnn_keras.folders import write_whole
+from rnn_keras.folders import not_written, write_whole
 from rnn_keras.labelled import Splits
 
 MANIFEST, RUNS = "comparison.json", "runs"
@@ -114,7 +114,7 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, (_dump(content) + "\n").encode())
         except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+            raise not_written(path, error) from error
 
 
 def _dump(content: Any) -> str:
