@@ -17,10 +17,14 @@ from rnn_keras.cli_compare import compare
 from rnn_keras.cli_doctor import doctor
 from rnn_keras.cli_export import export
 from rnn_keras.cli_train import train
-from rnn_keras.console import columns, load, load_classifier, one_line_errors
+from rnn_keras.console import (
+    columns,
+    is_streamed,
+    load,
+    load_classifier,
+    one_line_errors,
+)
 from rnn_keras.errors import InputError
-from rnn_keras.labelled import shorten
-from rnn_keras.opening import reason_of
 from rnn_keras.options import (
     AsJson,
     Encoding,
@@ -66,10 +70,10 @@ def evaluate(
     """
     sys.stdout.reconfigure(errors="replace")
     with one_line_errors():
-        from rnn_keras.streaming import is_large, labelled_chunks, table_rows
+        from rnn_keras.streaming import labelled_chunks, table_rows
 
         table = columns(text_column, label_column, no_header, encoding)
-        if is_large(source) if streamed is None else streamed:
+        if is_streamed(streamed, source):
             chunks = labelled_chunks(table_rows(source, **table))
         else:
             corpus = load(source, table)
@@ -172,5 +176,8 @@ def _network_errors(run: Path) -> Iterator[None]:
     except Exception as error:
         if not type(error).__module__.startswith("tensorflow."):
             raise
+        from rnn_keras.labelled import shorten
+        from rnn_keras.opening import reason_of
+
         reason = shorten(reason_of(error), 120)
         raise InputError(f"{run}: its network cannot answer ({reason})") from error

@@ -1,6 +1,5 @@
 """rnn-keras doctor."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -110,11 +109,7 @@ def _load(source: str, test: str | None, table: dict[str, Any]) -> Any:
                 f"{name}: too large to be looked at in memory; give a table of some of "
                 "its rows, drawn at random"
             )
-    corpus = load(source, table)
-    if test is None:
-        return corpus
-    test_corpus = load(test, table)
-    return replace(corpus, test=test_corpus.test or test_corpus)
+    return load(source, table, test)
 
 
 def _print(found: list["Finding"], checked: str) -> None:

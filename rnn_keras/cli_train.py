@@ -1,13 +1,12 @@
 """rnn-keras train."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
 from rnn_keras._tensorflow import import_quietly
-from rnn_keras.console import columns, load, one_line_errors, say, stream
+from rnn_keras.console import columns, is_streamed, load, one_line_errors, say, stream
 from rnn_keras.options import (
     BY_THE_TEXTS,
     Encoding,
@@ -126,8 +125,6 @@ def train(
     the scores with those of the network alone and of TF-IDF with logistic regression.
     Stopped or killed, the same command goes on where the state was last kept.
     """
-    from rnn_keras.distributed import check_variables, run_supervised
-
     table = columns(text_column, label_column, no_header, encoding)
     settings = {
         "linear": linear,
@@ -159,12 +156,14 @@ def train(
             settings,
         )
 
+    if not distributed:
+        work()
+        return
+    from rnn_keras.distributed import check_variables, run_supervised
+
     with one_line_errors():
-        if distributed:
-            check_variables()
-            run_supervised(work, say)
-        else:
-            work()
+        check_variables()
+    run_supervised(work, say)
 
 
 class _Source(NamedTuple):
@@ -176,16 +175,9 @@ class _Source(NamedTuple):
 
     def splits(self) -> Any:
         """The three parts; in memory or not."""
-        from rnn_keras.streaming import is_large
-
-        large = any(map(is_large, filter(None, (self.name, self.test))))
-        if large if self.streamed is None else self.streamed:
+        if is_streamed(self.streamed, self.name, self.test):
             return stream(self.name, self.table, self.seed, self.test)
-        corpus = load(self.name, self.table)
-        if self.test is not None:
-            other = load(self.test, self.table)
-            corpus = replace(corpus, test=other.test or other)
-        splits = corpus.split(seed=self.seed)
+        splits = load(self.name, self.table, self.test).split(seed=self.seed)
         say(*splits.notes)
         return splits
 
@@ -198,12 +190,13 @@ def _train(
     distributed: bool,
     settings: dict[str, Any],
 ) -> None:
-    from rnn_keras.distributed import connect, end
     from rnn_keras.folders import check_free
 
     with one_line_errors():
         if distributed:
             import_quietly()
+            from rnn_keras.distributed import connect, end
+
             connect()
         else:
             check_free(out, force)

@@ -4,14 +4,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from rnn_keras.errors import InputError
-from rnn_keras.labelled import shorten
-from rnn_keras.opening import kind_of_path
 from rnn_keras.printable import printable
 
 if TYPE_CHECKING:
@@ -50,13 +49,31 @@ def columns(
     }
 
 
-def load(source: str, table: dict[str, Any]) -> "LabelledTexts":
-    """The texts of `source`, and a line on how many there are."""
+def load(
+    source: str, table: dict[str, Any], test: str | None = None
+) -> "LabelledTexts":
+    """The texts of `source`, and a line on how many there are.
+
+    Args:
+        source: as `load_dataset` takes it.
+        table: the options of a table.
+        test: another source, for the test part: its own, if it has one.
+    """
     from rnn_keras.datasets import load_dataset
 
     corpus = load_dataset(source, **table)
     say(f"{source}: {len(corpus):,} texts", *corpus.notes)
-    return corpus
+    if test is None:
+        return corpus
+    other = load(test, table)
+    return replace(corpus, test=other.test or other)
+
+
+def is_streamed(asked: bool | None, *sources: str | None) -> bool:
+    """Whether to read piece by piece: as asked, else where a source is too large."""
+    from rnn_keras.streaming import is_large
+
+    return any(map(is_large, filter(None, sources))) if asked is None else asked
 
 
 def stream(
@@ -77,6 +94,9 @@ def stream(
 
 def load_classifier(run: Path) -> "TextClassifier":
     """The classifier in a folder that train wrote, or in a file."""
+    from rnn_keras.labelled import shorten
+    from rnn_keras.opening import kind_of_path
+
     path = run / "model.keras" if kind_of_path(run) == "folder" else run
     # `load` would find that too, but only after the seconds of TensorFlow's import.
     if kind_of_path(path) != "file":

@@ -19,10 +19,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
-from unittest import mock
 
 import numpy as np
-from typer import Exit
 
 from rnn_keras.errors import InputError
 from rnn_keras.silence import silence
@@ -77,6 +75,8 @@ def connect() -> None:
     Raises:
         InputError: if they do not come.
     """
+    from unittest import mock
+
     import jax
     import keras
 
@@ -235,6 +235,8 @@ def _die_with_parent() -> None:
 
 
 def _status_of(work: Callable[[], None]) -> int:
+    from typer import Exit
+
     try:
         work()
     except Exit as end:

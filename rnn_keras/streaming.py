@@ -66,7 +66,7 @@ class Stream:
         self.source, self._read, self._read_test = source, read, test
         self._key = str(seed).encode()
         self._hash = hashlib.sha256(self._key)
-        self._tested = np.zeros(0)
+        self._tested, self._test_labels = np.zeros(0), set()
         if test is not None:
             self._look_at_test()
         self._first = 0.0 if test else 0.2  # a place below is of the test
@@ -121,6 +121,7 @@ class Stream:
         for chunk in self.test():
             self._hash.update(json.dumps(chunk).encode())
             places.append(np.array([row.place for row in self._rows(chunk)]))
+            self._test_labels.update(chunk[1])
         self._tested = np.sort(np.concatenate([np.zeros(0), *places]))
 
     def _survey(self) -> None:
@@ -149,7 +150,7 @@ class Stream:
                     sampled.add(1 - row.place, row)
         self._last = self._first + held_out.bound
         self.validation, self.sample = held_out.texts(), sampled.texts()
-        self._check(tested)
+        self._check_labels()
         self.trained = self.labels - tested - held_out.labels()
         self.sizes = {
             "train": self.trained.total(),
@@ -171,13 +172,11 @@ class Stream:
             ),
         )
 
-    def _check(self, tested: Counter[str]) -> None:
+    def _check_labels(self) -> None:
         if not self.labels:
             raise InputError(f"{self.source}: no rows with both a text and a label")
         check_classes(self.source, self.labels)
-        if self._read_test is not None:
-            labels = {label for _, labels in self.test() for label in labels}
-            check_test_labels(self.source, set(self.labels), sorted(labels))
+        check_test_labels(self.source, set(self.labels), sorted(self._test_labels))
 
     def _check_sizes(self) -> None:
         known = {*self.sample[1], *self.validation[1]}
