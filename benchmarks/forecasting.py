@@ -23,9 +23,9 @@ from sklearn.multioutput import MultiOutputRegressor
 from sklearn.preprocessing import StandardScaler
 
 from rnn_keras import load_series
-from rnn_keras.forecasting import QuantileLoss, calendar, forecast_windows
-from rnn_keras.series_models import build_forecaster
-from rnn_keras.training import make_optimizer
+from rnn_keras.models.builders import build_forecaster
+from rnn_keras.models.forecasting import QuantileLoss, calendar, forecast_windows
+from rnn_keras.training.trainer import make_optimizer
 
 HERE = Path(__file__).parent
 PARTS = {"validation": ("1987", "1989"), "test": ("1989", "1991")}

@@ -28,7 +28,7 @@ COMMAND += ("--epochs", "10", "--checkpoint-every", "0.2")
 
 def start(cell: str, out: Path) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "rnn_keras", *COMMAND, "--cell", cell, "--out", out],
+        [sys.executable, "-m", "rnn_keras.cli", *COMMAND, "--cell", cell, "--out", out],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

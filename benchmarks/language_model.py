@@ -16,8 +16,8 @@ import pandas as pd
 from report import machine
 
 from rnn_keras import TextVectorizer, build_language_model, load_text
-from rnn_keras.generation import windows
-from rnn_keras.training import make_optimizer
+from rnn_keras.models.generation import windows
+from rnn_keras.training.trainer import make_optimizer
 
 HERE = Path(__file__).parent
 LENGTH, BATCH, ROWS = 64, 64, 55

@@ -93,7 +93,7 @@ def rounds_callback():
 
 def train_package(cell: str, ids: np.ndarray, labels: np.ndarray) -> None:
     """The package's own way of training."""
-    from rnn_keras.training import train
+    from rnn_keras.training.trainer import train
 
     train(
         keras_model(cell, ours=True),
@@ -220,7 +220,7 @@ def floor() -> None:
 def main() -> None:
     task, peer, cell, steps = sys.argv[1:5]
     if peer != "torch":
-        from rnn_keras._tensorflow import import_quietly
+        from rnn_keras.utils.quiet import import_quietly
 
         import_quietly()
     if task == "step":

@@ -57,7 +57,7 @@ def scaling(kind: str | None) -> Any:
     """Puts another way of scaling the n-grams in the place of the linear path's."""
     if kind is None:
         return nullcontext()
-    from rnn_keras import linear
+    from rnn_keras.layers import ngram_logits as linear
 
     def none(present: Any, inside: np.ndarray) -> np.ndarray:
         return np.ones(present.shape[1])

@@ -15,7 +15,7 @@ from report import machine
 from sklearn.metrics import f1_score
 
 from rnn_keras import load_dataset
-from rnn_keras.comparison import Comparison, compare
+from rnn_keras.experiments.comparison import Comparison, compare
 
 HERE = Path(__file__).parent
 RUNS = HERE.parent / "runs" / "real_data"

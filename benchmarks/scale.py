@@ -57,7 +57,7 @@ def write_texts(path: Path, count: int, seed: int = 0) -> None:
 
 def start(arguments: tuple, **variables: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "rnn_keras", "train", *map(str, arguments)],
+        [sys.executable, "-m", "rnn_keras.cli", "train", *map(str, arguments)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

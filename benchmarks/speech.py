@@ -19,16 +19,16 @@ import pandas as pd
 from report import machine
 
 from rnn_keras import load_recordings
-from rnn_keras.corpora import Recordings
-from rnn_keras.series_models import build_speech_recognizer
-from rnn_keras.speech import (
+from rnn_keras.datasets.corpora import Recordings
+from rnn_keras.models.builders import build_speech_recognizer
+from rnn_keras.models.speech import (
     classify,
     error_rate,
     join_recordings,
     recognize,
     string_batches,
 )
-from rnn_keras.training import make_optimizer
+from rnn_keras.training.trainer import make_optimizer
 
 HERE = Path(__file__).parent
 SEEDS = 2

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from report import machine, section
 
-from rnn_keras.corpora import CORPORA
-from rnn_keras.errors import InputError
+from rnn_keras.datasets.corpora import CORPORA
+from rnn_keras.utils.errors import InputError
 
 HERE = Path(__file__).parent
 CELLS = ("simple_rnn", "gru", "lstm")

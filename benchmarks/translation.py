@@ -19,9 +19,8 @@ from report import machine
 from sacrebleu import corpus_bleu
 
 from rnn_keras import TextVectorizer, build_translator, load_pairs, translate
-from rnn_keras.detokenization import Detokenizer
-from rnn_keras.training import make_optimizer
-from rnn_keras.translation import pair_batches
+from rnn_keras.models.translation import Detokenizer, pair_batches
+from rnn_keras.training.trainer import make_optimizer
 
 HERE = Path(__file__).parent
 TESTED, PAIRS, WORDS, TOKENS = 2000, 40_000, 10, 8000

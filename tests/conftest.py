@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from rnn_keras._tensorflow import import_quietly
+from rnn_keras.utils.quiet import import_quietly
 
 import_quietly()
 
@@ -29,7 +29,7 @@ def needs_corpus():
     """Skip, or fail where the data must be there, if a corpus is not cached."""
 
     def check(name: str) -> None:
-        from rnn_keras.corpora import CORPORA
+        from rnn_keras.datasets.corpora import CORPORA
 
         path = CORPORA[name].cached
         if path.exists():
@@ -51,7 +51,7 @@ def healthy():
     """
     import numpy as np
 
-    from rnn_keras.labelled import LabelledTexts
+    from rnn_keras.datasets.labelled import LabelledTexts
 
     rng = np.random.default_rng(0)
     common = [

@@ -21,8 +21,8 @@ import pytest
 from typer.testing import CliRunner
 
 import rnn_keras
-from rnn_keras import opening
-from rnn_keras.cli import app
+from rnn_keras.cli.app import app
+from rnn_keras.utils import files as opening
 
 
 class Bad(NamedTuple):
@@ -840,7 +840,7 @@ IN_A_PROCESS = ("a name not of text", "a pipe", "nested", "a zip for a model")
 def test_the_same_in_a_process_of_its_own(case, tmp_path):
     make(tmp_path, case.files)
     before = snapshot(tmp_path)
-    command = [sys.executable, "-m", "rnn_keras", *shlex.split(case.command)]
+    command = [sys.executable, "-m", "rnn_keras.cli", *shlex.split(case.command)]
     finished = subprocess.run(
         [os.fsencode(argument) for argument in command],
         cwd=tmp_path,

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnn_keras.errors import InputError
+from rnn_keras.export.tokenizer_rules import tokenizer_rules
 from rnn_keras.exported import ExportedVectorizer
-from rnn_keras.text_rules import tokenizer_rules
-from rnn_keras.vectorization import TextVectorizer
+from rnn_keras.layers.text_vectorizer import TextVectorizer
+from rnn_keras.utils.errors import InputError
 
 MODES = {
     "word": {},

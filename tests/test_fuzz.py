@@ -20,12 +20,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from rnn_keras import cli, opening
-from rnn_keras.classifier import TextClassifier
-from rnn_keras.datasets import load_dataset, load_pairs, load_series, load_text
-from rnn_keras.errors import InputError
-from rnn_keras.readers import read_table
-from rnn_keras.vectorization import TextVectorizer
+from rnn_keras.classification.classifier import TextClassifier
+from rnn_keras.cli import app as cli
+from rnn_keras.datasets.loaders import load_dataset, load_pairs, load_series, load_text
+from rnn_keras.datasets.tables import read_table
+from rnn_keras.layers.text_vectorizer import TextVectorizer
+from rnn_keras.utils import files as opening
+from rnn_keras.utils.errors import InputError
 
 # Any character, lone surrogates too, and more often those that mean something.
 MARKS = (

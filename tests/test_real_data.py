@@ -11,22 +11,22 @@ import sys
 import numpy as np
 import pytest
 
-from rnn_keras.classifier import TextClassifier
-from rnn_keras.corpora import CORPORA
-from rnn_keras.datasets import (
+from rnn_keras.classification.classifier import TextClassifier
+from rnn_keras.datasets.corpora import CORPORA
+from rnn_keras.datasets.loaders import (
     load_dataset,
     load_pairs,
     load_recordings,
     load_series,
     load_text,
 )
-from rnn_keras.ngrams import ngram_losses
+from rnn_keras.models.ngrams import ngram_losses
 
 pytestmark = pytest.mark.data
 
 
 def train(*arguments):
-    command = [sys.executable, "-m", "rnn_keras", "train", *map(str, arguments)]
+    command = [sys.executable, "-m", "rnn_keras.cli", "train", *map(str, arguments)]
     finished = subprocess.run(command, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     return finished.stdout

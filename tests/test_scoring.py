@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from rnn_keras.layers.text_vectorizer import TextVectorizer
 from rnn_keras.scoring import LinearBaseline, score
-from rnn_keras.vectorization import TextVectorizer
 
 
 def test_scores_by_their_definitions():

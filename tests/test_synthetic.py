@@ -11,8 +11,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rnn_keras.streams import LEXICON, SYLLABLES, TEMPLATES, WORD_CLASSES
 from rnn_keras.synthetic import (
+    LEXICON,
+    SYLLABLES,
+    TEMPLATES,
+    WORD_CLASSES,
     adding_problem,
     copying,
     elman_letters,

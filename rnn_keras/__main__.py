@@ -1,5 +1,0 @@
-"""`python -m rnn_keras` is `rnn-keras`."""
-
-from rnn_keras.cli import app
-
-app(prog_name="rnn-keras")

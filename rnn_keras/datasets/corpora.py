@@ -1,0 +1,431 @@
+"""The corpora that are known by name, and how their files are read.
+
+A corpus with a name, and its file: bundled, or downloaded once.
+
+A file that lies in the cache already (`RNN_KERAS_CACHE`, or the user's cache
+folder) in the corpus's folder is used as it is. A download is checked against
+its SHA-256 before it gets its final name, so a broken one is never kept.
+"""
+
+import hashlib
+import html
+import io
+import os
+import re
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pooch
+from rich.progress import DownloadColumn
+
+from rnn_keras.datasets.tables import Cells, read_pairs, read_table
+from rnn_keras.utils.errors import InputError, reason_of
+from rnn_keras.utils.files import UNREADABLE, open_bytes
+from rnn_keras.utils.messages import shorten
+from rnn_keras.utils.progress import progress_bar
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+CACHE_VARIABLE = "RNN_KERAS_CACHE"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus with a name.
+
+    Attributes:
+        name: by which it is loaded.
+        summary: what it is, in a line.
+        size: in texts, or what else it is made of.
+        licence: under which it may be used.
+        origin: where it comes from.
+        reader: from the path of its file to what `loader` gives out; for labelled
+            texts to the cells of "train" and, where there is an official test part,
+            "test".
+        file: its name in its folder of the cache, or in the package's data.
+        url: of the download; empty for a bundled corpus.
+        sha256: of the download.
+        member: what is taken out of a downloaded zip archive.
+        loader: the function of `rnn_keras.datasets` that takes its name.
+        folder: of the cache, where it is not called like the corpus.
+        digest: from the path of its file to what `sha256` is of, where that is not the
+            download: an archive that its host packs anew has other bytes each time.
+    """
+
+    name: str
+    summary: str
+    size: str
+    licence: str
+    origin: str
+    file: str
+    reader: Callable[[Path], Any]
+    url: str = ""
+    sha256: str = ""
+    member: str = ""
+    loader: str = "load_dataset"
+    folder: str = ""
+    digest: Callable[[Path], str] | None = None
+
+    def read(self) -> Any:
+        """What its reader gives out, of its file, which is downloaded if need be."""
+        path = self.path()
+        try:
+            return self.reader(path)
+        except InputError:
+            raise
+        except UNREADABLE as error:
+            raise InputError(f"{path}: cannot be read ({reason_of(error)})") from error
+
+    def path(self) -> Path:
+        """Of its file, downloaded first if it is neither bundled nor cached."""
+        if not self.url:
+            return Path(str(files("rnn_keras.datasets") / "data" / self.file))
+        if not self.cached.exists():
+            self._download(self.cached)
+        return self.cached
+
+    @property
+    def cached(self) -> Path:
+        """Where its downloaded file lies or would lie."""
+        return cache_folder() / (self.folder or self.name) / self.file
+
+    def _download(self, path: Path) -> None:
+        pooch.get_logger().setLevel("WARNING")
+        archive = self.file if not self.member else Path(self.url).name
+        if self.digest:
+            archive += ".part"
+        try:
+            fetched = pooch.retrieve(
+                self.url,
+                known_hash=None if self.digest else f"sha256:{self.sha256}",
+                path=path.parent,
+                fname=archive,
+                downloader=pooch.HTTPDownloader(progressbar=_Bar(self.name)),
+            )
+            if self.digest:
+                self._check(Path(fetched))
+                os.replace(fetched, path)
+            if self.member:
+                with zipfile.ZipFile(fetched) as opened:
+                    content = opened.read(self.member)
+                aside = path.with_name(path.name + ".part")
+                aside.write_bytes(content)
+                os.replace(aside, path)
+                Path(fetched).unlink()
+        except Exception as error:
+            reason = shorten(" ".join(str(error).split()), 80)
+            raise InputError(
+                f"{self.name}: could not be downloaded from {self.url} ({reason}); "
+                f"a file put at {path} is used instead"
+            ) from error
+
+    def _check(self, fetched: Path) -> None:
+        """Leave nothing behind of a download whose content is another one."""
+        try:
+            found = self.digest(fetched)
+            if found != self.sha256:
+                raise ValueError(f"hash of its content {found}, not {self.sha256}")
+        except Exception:
+            fetched.unlink()
+            raise
+
+
+class _Bar:
+    """A progress bar in the shape that pooch expects, drawn by rich."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.total = 0
+        self.progress = progress_bar(DownloadColumn())
+
+    def update(self, size: int) -> None:
+        if not self.progress.tasks:
+            self.progress.add_task(self.name, total=self.total)
+            self.progress.start()
+        self.progress.advance(self.progress.task_ids[0], size)
+
+    def reset(self) -> None:
+        for task in self.progress.task_ids:
+            self.progress.reset(task)
+
+    def close(self) -> None:
+        self.progress.stop()
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept."""
+    return Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("rnn_keras"))
+
+
+Parts = dict[str, tuple[Cells, Cells]]
+
+
+def _read_csv(path: Path) -> Parts:
+    return {"train": read_table(path)}
+
+
+def _read_text(path: Path) -> str:
+    # Line breaks as they are: a character model reads them too.
+    return path.read_bytes().decode("utf-8")
+
+
+def _read_tatoeba(path: Path) -> list[tuple[str, str]]:
+    with zipfile.ZipFile(path) as archive:
+        return read_pairs(archive.read("fra-eng/fra.txt").decode("utf-8"), str(path))
+
+
+class Recordings(NamedTuple):
+    """Spoken words.
+
+    Attributes:
+        waves: float32 `(samples,)` each, -1 to 1.
+        labels: what is said, `(recordings,)`.
+        speakers: who says it, `(recordings,)`.
+        takes: which time the same person says the same, from 0, `(recordings,)`.
+        rate: samples a second.
+    """
+
+    waves: list[np.ndarray]
+    labels: np.ndarray
+    speakers: np.ndarray
+    takes: np.ndarray
+    rate: int
+
+
+def _wave_files(path: Path) -> Iterator[tuple[re.Match, bytes]]:
+    wanted = re.compile(r"(?:[^/]+/)?recordings/((\d)_([a-z]+)_(\d+)\.wav)")
+    return _members(path, wanted)
+
+
+def _members(
+    path: Path, wanted: re.Pattern[str]
+) -> Iterator[tuple[re.Match[str], bytes]]:
+    """The files of a tar archive whose names match, one after the other.
+
+    Read straight from the archive: nothing is unpacked, so nothing can land outside
+    its folder.
+    """
+    with (
+        open_bytes(path, ".gz") as unpacked,
+        tarfile.open(fileobj=unpacked, mode="r|") as archive,
+    ):
+        for member in archive:
+            match = wanted.fullmatch(member.name)
+            if match and member.isfile():
+                yield match, archive.extractfile(member).read()
+
+
+def _digest_of_waves(path: Path) -> str:
+    lines = [f"{m[1]} {hashlib.sha256(b).hexdigest()}\n" for m, b in _wave_files(path)]
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+
+
+def _read_digits(path: Path) -> Recordings:
+    from scipy.io import wavfile
+
+    waves, named, rate = [], [], 8000
+    for match, content in sorted(_wave_files(path), key=lambda item: item[0][1]):
+        found, samples = wavfile.read(io.BytesIO(content))
+        if found != rate or samples.dtype != "int16":
+            raise OSError(f"{match[1]} is not of {rate} samples a second, 16 bits each")
+        waves.append(samples.astype("float32") / 32768)
+        named.append((int(match[2]), match[3], int(match[4])))
+    if not named:
+        raise OSError("no recordings in it")
+    digits, speakers, takes = (np.array(column) for column in zip(*named, strict=True))
+    return Recordings(waves, digits, speakers, takes, rate)
+
+
+def _read_melbourne(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    table = pd.read_csv(path, index_col="Date", parse_dates=True)
+    # 31 December of the two leap years is not in the file: a row with nothing in it.
+    return table.rename(columns={"Temp": "temperature"}).asfreq("D")
+
+
+def _read_beijing(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
+    table = pd.read_csv(path)
+    table.index = pd.to_datetime(table[["year", "month", "day", "hour"]])
+    table.index.name = "hour"
+    columns = {
+        "pm2.5": "pm2.5",
+        "DEWP": "dew_point",
+        "TEMP": "temperature",
+        "PRES": "pressure",
+        "Iws": "wind_speed",
+        "Is": "snow_hours",
+        "Ir": "rain_hours",
+    }
+    return table[list(columns)].rename(columns=columns).asfreq("h")
+
+
+def _read_sms_spam(path: Path) -> Parts:
+    # Split by hand: quotation marks in it are not closed, and a reader that takes
+    # them for quotes loses rows.
+    lines = path.read_text("utf-8").splitlines()
+    rows = [line.partition("\t") for line in lines if line.strip()]
+    texts = [html.unescape(text) for _, _, text in rows]
+    return {"train": (texts, [row[0] for row in rows])}
+
+
+def _read_imdb(path: Path) -> Parts:
+    parts: Parts = {"train": ([], []), "test": ([], [])}
+    wanted = re.compile(r"aclImdb/(train|test)/(pos|neg)/\d+_\d+\.txt")
+    for match, content in _members(path, wanted):
+        texts, labels = parts[match[1]]
+        texts.append(content.decode("utf-8").replace("<br />", " "))
+        labels.append(match[2])
+    return parts
+
+
+def _registry(*corpora: Corpus) -> dict[str, Corpus]:
+    return {corpus.name: corpus for corpus in corpora}
+
+
+CORPORA: dict[str, Corpus] = _registry(
+    Corpus(
+        name="messages",
+        summary="short English and Chinese messages, spam or ham",
+        size="2,060 texts",
+        licence="CC0-1.0",
+        origin="bundled, written for this package",
+        file="messages.csv",
+        reader=_read_csv,
+    ),
+    Corpus(
+        name="seed",
+        summary="the four sentences that the first notebook begins with",
+        size="4 texts",
+        licence="CC0-1.0",
+        origin="bundled",
+        file="seed.csv",
+        reader=_read_csv,
+    ),
+    Corpus(
+        name="sms_spam",
+        summary="SMS Spam Collection v.1: English text messages, spam or ham",
+        size="5,574 texts",
+        licence="CC BY 4.0",
+        origin="Almeida and Hidalgo 2011, doi:10.24432/C5CC84",
+        file="SMSSpamCollection",
+        reader=_read_sms_spam,
+        url="https://archive.ics.uci.edu/static/public/228/sms+spam+collection.zip",
+        sha256="1587ea43e58e82b14ff1f5425c88e17f8496bfcdb67a583dbff9eefaf9963ce3",
+        member="SMSSpamCollection",
+    ),
+    Corpus(
+        name="imdb",
+        summary="Large Movie Review Dataset v1.0: pos or neg, with a test part",
+        size="25,000 + 25,000 texts",
+        licence="cite Maas et al., ACL 2011",
+        origin="ai.stanford.edu/~amaas/data/sentiment",
+        file="aclImdb.tar.gz",
+        reader=_read_imdb,
+        url="https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
+        sha256="c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
+    ),
+    Corpus(
+        name="chnsenticorp",
+        summary="Chinese hotel reviews, 1 for positive and 0 for negative",
+        size="7,766 texts",
+        licence="research use",
+        origin="Tan Songbo; github.com/SophonPlus/ChineseNlpCorpus",
+        file="ChnSentiCorp_htl_all.csv",
+        reader=_read_csv,
+        url=(
+            "https://raw.githubusercontent.com/SophonPlus/ChineseNlpCorpus/"
+            "4ef366aa97c927f5bd69e1d97dc88461590174fd/datasets/"
+            "ChnSentiCorp_htl_all/ChnSentiCorp_htl_all.csv"
+        ),
+        sha256="1d414b9c65caf3a836abdb4efded621968502ad3338e1a9d885ae131c86083f0",
+    ),
+    Corpus(
+        name="tiny_shakespeare",
+        summary="scenes from Shakespeare's plays, one long text",
+        size="1,115,394 characters",
+        licence="public domain",
+        origin="Andrej Karpathy; github.com/karpathy/char-rnn",
+        file="input.txt",
+        reader=_read_text,
+        url=(
+            "https://raw.githubusercontent.com/karpathy/char-rnn/"
+            "6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare/input.txt"
+        ),
+        sha256="86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+        loader="load_text",
+    ),
+    Corpus(
+        name="melbourne",
+        summary="the lowest temperature of each day, 1981 to 1990, degrees Celsius",
+        size="3,650 days",
+        licence="Australian Bureau of Meteorology",
+        origin="Jason Brownlee; github.com/jbrownlee/Datasets",
+        file="daily-min-temperatures.csv",
+        folder="temperatures",
+        reader=_read_melbourne,
+        url=(
+            "https://raw.githubusercontent.com/jbrownlee/Datasets/"
+            "d20fcb6402ae34e653d4513b00f39257bb37ed7f/daily-min-temperatures.csv"
+        ),
+        sha256="8b9de63ed6789492bf497625e7f9beb96a63d367b4b0a21754006f749fa5e5da",
+        loader="load_series",
+    ),
+    Corpus(
+        name="beijing",
+        summary="fine dust in the air of Beijing and the weather, 2010 to 2014",
+        size="43,824 hours",
+        licence="CC BY 4.0",
+        origin="Liang et al. 2015, UCI; github.com/jbrownlee/Datasets",
+        file="pollution.csv",
+        folder="temperatures",
+        reader=_read_beijing,
+        url=(
+            "https://raw.githubusercontent.com/jbrownlee/Datasets/"
+            "d20fcb6402ae34e653d4513b00f39257bb37ed7f/pollution.csv"
+        ),
+        sha256="892e9559205d16d32623135c127a3951c12e46ea1e0b3093e107ce89a9fd60e2",
+        loader="load_series",
+    ),
+    Corpus(
+        name="tatoeba_fra",
+        summary="English sentences, each with a French translation",
+        size="167,130 pairs",
+        licence="CC BY 2.0",
+        origin="tatoeba.org and manythings.org/anki; github.com/modelexlab/data",
+        file="fra-eng.zip",
+        reader=_read_tatoeba,
+        url=(
+            "https://raw.githubusercontent.com/modelexlab/data/"
+            "adddaf33ac35572bcfeb421efec29435e7ea9332/fra-eng.zip"
+        ),
+        sha256="161c93f18da3a7e6df611ed961426613260de8af06ccf8c79c977afe5135ac44",
+        loader="load_pairs",
+    ),
+    Corpus(
+        name="spoken_digits",
+        summary="Free Spoken Digit Dataset: 0 to 9 by six speakers",
+        size="3,000 recordings",
+        licence="CC BY-SA 4.0",
+        origin="Zohar Jackson; github.com/Jakobovski/free-spoken-digit-dataset",
+        file="recordings.tar.gz",
+        reader=_read_digits,
+        url=(
+            "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/"
+            "26eb9aaf76e81b692f806f9140c2d2777410d7a1.tar.gz"
+        ),
+        sha256="dbd573d7cafe79c4b49f65718115e1304e24e067fa39eff18a660dc6cb9c360f",
+        digest=_digest_of_waves,
+        loader="load_recordings",
+    ),
+)

@@ -1,0 +1,251 @@
+"""Texts with a label each, and how they are divided for training, validation, test.
+
+No text stands on two sides, and exact repeats are left out.
+
+Class names and their indices, from labels that are words or numbers.
+"""
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnn_keras.utils.errors import InputError, check_pairs
+from rnn_keras.utils.messages import count_of, shorten
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Texts with a label each.
+
+    Attributes:
+        texts: white space at both ends removed; none empty.
+        labels: one a text.
+        source: where they come from.
+        notes: what was left out in reading, a sentence each.
+        test: the official test part, where the corpus has one.
+    """
+
+    texts: list[str]
+    labels: list[str]
+    source: str = ""
+    notes: tuple[str, ...] = ()
+    test: "LabelledTexts | None" = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, rows: Sequence[int]) -> "LabelledTexts":
+        """The texts at the positions `rows`, in that order."""
+        return LabelledTexts(
+            [self.texts[i] for i in rows], [self.labels[i] for i in rows], self.source
+        )
+
+    def split(
+        self, *, validation: float = 0.1, test: float = 0.2, seed: int = 0
+    ) -> "Splits":
+        """Divide at random, with the same share of each class in every part.
+
+        Exact repeats (same text, same label) are left out first. A text that
+        occurs with several labels keeps them, all on one side. Where the corpus
+        has an official test part, that is the test, and training texts that
+        occur in it are left out.
+
+        Args:
+            validation: share of all texts held out to decide when to stop.
+            test: share held out for the final scores; of no meaning where there
+                is an official test part. Both shares grow where a part would be
+                smaller than the number of classes, and there is no part where
+                that leaves too few for training.
+            seed: of the division.
+
+        Raises:
+            InputError: if there is one class only, or a class with one text only,
+                or the test part has other classes.
+            ValueError: if the shares are not between 0 and 1 together.
+        """
+        if validation < 0 or test < 0 or validation + test >= 1:
+            raise ValueError(
+                "`validation` and `test` must be shares whose sum is below 1. "
+                f"Received: validation={validation}, test={test}"
+            )
+        rows_of, notes = self._distinct()
+        counts = self.class_sizes()
+        if not counts:
+            raise InputError(f"{self.source}: every training text is also in the test")
+        check_classes(self.source, counts)
+        if self.test is not None:
+            check_test_labels(self.source, set(counts), self.test.labels)
+
+        labels_of = {t: {self.labels[i] for i in rows} for t, rows in rows_of.items()}
+        # To stratify, a text with several labels counts for the rarest of them.
+        stratum = {
+            text: min(labels, key=lambda label: (counts[label], label))
+            for text, labels in labels_of.items()
+        }
+        train, tested = list(rows_of), []
+        if self.test is None:
+            train, tested = _divide(train, stratum, test, seed)
+            validation = validation / (1 - test)
+        train, validated = _divide(train, stratum, validation, seed)
+        # A class that only texts of several labels have must be trained on.
+        known = {label for text in train for label in labels_of[text]}
+        needed = {t for t in (*tested, *validated) if not labels_of[t] <= known}
+
+        def part(texts: Iterable[str]) -> LabelledTexts:
+            return self[[i for text in texts for i in rows_of[text]]]
+
+        return Splits(
+            part([*train, *sorted(needed)]),
+            part(t for t in validated if t not in needed),
+            self.test or part(t for t in tested if t not in needed),
+            tuple(notes),
+        )
+
+    def class_sizes(self) -> Counter[str]:
+        """Different texts of each class, without those of the test part."""
+        held_out = set() if self.test is None else set(self.test.texts)
+        pairs = dict.fromkeys(zip(self.texts, self.labels, strict=True))
+        return Counter(label for text, label in pairs if text not in held_out)
+
+    def _distinct(self) -> tuple[dict[str, list[int]], list[str]]:
+        """The rows of each different text, and what was left out.
+
+        Of rows that repeat text and label the first stays; texts of the test part
+        have none.
+        """
+        held_out = set() if self.test is None else set(self.test.texts)
+        rows_of: dict[str, list[int]] = {}
+        seen = set()
+        for i, pair in enumerate(zip(self.texts, self.labels, strict=True)):
+            if pair[0] not in held_out and pair not in seen:
+                seen.add(pair)
+                rows_of.setdefault(pair[0], []).append(i)
+        in_test = sum(text in held_out for text in self.texts)
+        repeats = len(self) - in_test - len(seen)
+        notes = []
+        if in_test:
+            what = count_of(in_test, "training text")
+            notes.append(f"{what} also in the test left out")
+        if repeats:
+            notes.append(f"{count_of(repeats, 'exact repeat')} left out")
+        return rows_of, notes
+
+
+class Splits(NamedTuple):
+    """Three parts of a corpus that share no text, and what was left out.
+
+    The validation part is empty where there are too few texts for one.
+    """
+
+    train: LabelledTexts
+    validation: LabelledTexts
+    test: LabelledTexts
+    notes: tuple[str, ...]
+
+    def digest(self) -> str:
+        """A name for exactly these texts and labels, in these parts."""
+        parts = [[part.texts, part.labels] for part in self[:3]]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _divide(
+    texts: list[str], stratum: dict[str, str], share: float, seed: int
+) -> tuple[list[str], list[str]]:
+    """The texts that stay, and a stratified share of them that does not."""
+    from sklearn.model_selection import train_test_split
+
+    counts = Counter(stratum[text] for text in texts)
+    # A class with one text left stays: there is nothing to stratify.
+    alone = [text for text in texts if counts[stratum[text]] < 2]
+    rest = [text for text in texts if counts[stratum[text]] > 1]
+    classes = len(counts) - len(alone)
+    size = max(round(share * len(texts)), classes)
+    if share <= 0 or not rest or len(rest) - size < classes:
+        return texts, []
+    labels = [stratum[text] for text in rest]
+    kept, out = train_test_split(
+        rest, test_size=size, random_state=seed, stratify=labels
+    )
+    return alone + kept, out
+
+
+def lonely_classes(counts: Counter[str]) -> list[str]:
+    """The classes of a single text, which cannot be divided."""
+    return sorted(name for name, count in counts.items() if count == 1)
+
+
+def check_classes(source: str, counts: Counter[str]) -> None:
+    """Refuse fewer than two classes, or one of a single text."""
+    if len(counts) < 2:
+        raise InputError(
+            f"{source}: one class only ({next(iter(counts))}); "
+            "a classifier needs two or more"
+        )
+    single = lonely_classes(counts)
+    if single:
+        more = f" (and {len(single) - 1} more classes)" if len(single) > 1 else ""
+        raise InputError(
+            f"{source}: class {shorten(single[0])!r} has one text only{more}; each "
+            "class needs two or more. Is that the label column?"
+        )
+
+
+def check_test_labels(source: str, known: set[str], labels: list[str]) -> None:
+    """Refuse a label of a test part that is none of the classes `known`."""
+    unknown = next((label for label in labels if label not in known), None)
+    if unknown is not None:
+        raise InputError(
+            f"test label {shorten(unknown)!r} is none of the classes of {source}: "
+            f"{', '.join(sorted(known))}"
+        )
+
+
+def class_names_of(labels: Sequence[Any]) -> list[str]:
+    """The different labels in order: numbers by value, otherwise alphabetically.
+
+    >>> class_names_of([10, 9, 1, 9]), class_names_of(["spam", "ham"])
+    (['1', '9', '10'], ['ham', 'spam'])
+    """
+    names = sorted({str(label) for label in labels})
+    try:
+        values = {name: float(name) for name in names}
+    except ValueError:
+        return names
+    return sorted(names, key=lambda n: (math.isnan(values[n]), values[n]))
+
+
+def classes_to_learn(texts: Sequence[Any], labels: Sequence[Any]) -> list[str]:
+    """The class names of training texts.
+
+    Raises:
+        InputError: if there are no texts, another number of labels than texts, or
+            fewer than two classes.
+    """
+    check_pairs(texts, labels)
+    names = class_names_of(labels)
+    if len(names) < 2:
+        found = f"one class only: {names[0]}" if names else "no texts"
+        raise InputError(f"{found}; a classifier needs two classes or more")
+    return names
+
+
+def class_indices(labels: Sequence[Any], class_names: Sequence[str]) -> np.ndarray:
+    """The position of each label in `class_names`, int32 `(texts,)`.
+
+    Raises:
+        InputError: if a label is none of them.
+    """
+    index = {name: i for i, name in enumerate(class_names)}
+    unknown = sorted({str(label) for label in labels} - set(index))
+    if unknown:
+        raise InputError(
+            f"label {unknown[0]!r} is none of the classifier's classes: "
+            f"{', '.join(class_names)}"
+        )
+    return np.array([index[str(label)] for label in labels], np.int32)

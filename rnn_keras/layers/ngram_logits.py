@@ -1,0 +1,298 @@
+"""The linear path: logits from which n-grams a text holds, beside the recurrent ones.
+
+On few texts a linear model of n-grams is hard to beat, and it errs elsewhere than a
+network that reads in order. Their weighted sum is often better than either (a
+logarithmic opinion pool: G. E. Hinton, "Products of experts", ICANN 1999; a linear
+path beside a deep one, trained jointly: H.-T. Cheng et al., "Wide & deep learning for
+recommender systems", 2016; presence of n-grams rather than their counts: S. Wang,
+C. D. Manning, "Baselines and bigrams", ACL 2012). Here the two are trained apart, and
+the two weights are those that make held-out texts most probable.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from scipy.optimize import minimize
+from scipy.sparse import csr_matrix, diags_array
+from scipy.special import log_softmax
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.linear_model import LogisticRegression
+
+from rnn_keras.layers.text_vectorizer import concatenate_ids
+from rnn_keras.utils.errors import check_sizes
+
+# 2**32 over the golden ratio, as an int32. Its multiples keep apart as far as can be
+# (D. E. Knuth, "The art of computer programming", volume 3, section 6.4): no two pairs
+# of ids below 52,000 have one key, and of longer n-grams next to none.
+_MULTIPLIER = 0x9E3779B9 - 2**32
+# The network as it is, and half of the linear logits beside it.
+_BELIEF = np.array([1.0, 0.5])
+_CHUNK = 256
+
+
+@keras.saving.register_keras_serializable(package="rnn_keras")
+class LinearPath(keras.layers.Layer):
+    """Adds the logits of a linear model of n-grams to those of another model.
+
+    A text is the set of its n-grams, of one token to `max_ngram`; those at its ends
+    count as others than those inside. Each that is known is a row of a table; the
+    text's logits are the sum of its rows, weighted by their inverse document
+    frequency and divided by the norm of these weights.
+
+    Nothing here is trained by gradient descent: `from_texts` makes a fitted path, and
+    `weigh` sets how much it counts. Until then it adds nothing.
+
+    Args:
+        num_classes: number of logits.
+        rows: number of n-grams that are known.
+        max_ngram: tokens in the longest n-gram.
+        **kwargs: of `keras.layers.Layer`.
+
+    Call arguments:
+        ids: token ids `(batch, timesteps)`, padded on the right with 0.
+        logits: of the other model, `(batch, num_classes)`.
+
+    Returns:
+        `(batch, num_classes)`: `scales[0] * logits + scales[1] * linear`.
+
+    Raises:
+        ValueError: for a size below 1.
+    """
+
+    def __init__(self, num_classes: int, rows: int, max_ngram: int = 2, **kwargs: Any):
+        check_sizes(num_classes=num_classes, rows=rows, max_ngram=max_ngram)
+        # Half precision would do for the logits, but not for a sum of squares.
+        super().__init__(**{"trainable": False, "dtype": "float32", **kwargs})
+        self.num_classes = num_classes
+        self.rows = rows
+        self.max_ngram = max_ngram
+        self.keys = self.add_weight(
+            shape=(rows,), initializer="zeros", dtype="int32", name="keys"
+        )
+        # The last column: the squared weight of the n-gram, for the norm.
+        self.table = self.add_weight(
+            shape=(rows, num_classes + 1), initializer="zeros", name="table"
+        )
+        self.bias = self.add_weight(
+            shape=(num_classes,), initializer="zeros", name="bias"
+        )
+        self.scales = self.add_weight(
+            shape=(2,), initializer=lambda *_, **__: np.array([1.0, 0.0]), name="scales"
+        )
+        self.built = True
+
+    @classmethod
+    def from_texts(
+        cls,
+        ids: np.ndarray,
+        labels: np.ndarray,
+        num_classes: int,
+        *,
+        max_ngram: int = 2,
+        max_rows: int = 2**18,
+        strength: float = 10.0,
+        **kwargs: Any,
+    ) -> "LinearPath":
+        """A path fitted by TF-IDF and logistic regression, a class against the rest.
+
+        Beforehand each n-gram is scaled by how much it tells of the class, with the
+        log-ratio of its frequencies inside and outside. (S. Wang and C. D. Manning,
+        2012, scale presence by the ratio itself.)
+
+        Args:
+            ids: `(texts, timesteps)`, with one token at least.
+            labels: class indices `(texts,)`, of two classes or more. One that is
+                not among them gets the lowest bias of those that are, and no more.
+            num_classes: this and `max_ngram` are arguments of the class.
+            max_ngram: tokens in the longest n-gram.
+            max_rows: where there are more n-grams, those in most texts are known.
+            strength: inverse of that of the L2 penalty, scikit-learn's `C`.
+            **kwargs: of the class.
+        """
+        keys, present = _presence(ids, max_ngram, max_rows)
+        idf = TfidfTransformer().fit(present)
+        features = idf.transform(present)
+        path = cls(num_classes, len(keys), max_ngram, **kwargs)
+        table = np.zeros(path.table.shape, np.float32)
+        table[:, -1] = idf.idf_**2
+        bias = np.full(num_classes, np.nan, np.float32)
+        classes = np.unique(labels)
+        for label in classes[-1:] if len(classes) == 2 else classes:
+            inside = labels == label
+            scale = _telling(present, inside)
+            model = LogisticRegression(C=strength, max_iter=1000)
+            model.fit(features @ diags_array(scale), inside)
+            table[:, label] = model.coef_[0] * scale * idf.idf_
+            bias[label] = model.intercept_[0]
+        if len(classes) == 2:
+            table[:, classes] = np.outer(table[:, classes[1]], [-0.5, 0.5])
+            bias[classes] = bias[classes[1]] * np.array([-0.5, 0.5])
+        bias[np.isnan(bias)] = np.nanmin(bias)
+        path.keys.assign(keys)
+        path.table.assign(table)
+        path.bias.assign(bias)
+        return path
+
+    def call(self, ids: Any, logits: Any) -> Any:
+        logits = ops.cast(logits, self.compute_dtype)
+        return self.scales[0] * logits + self.scales[1] * self.linear_logits(ids)
+
+    def linear_logits(self, ids: Any) -> Any:
+        """Of the n-grams alone: `(batch, num_classes)`."""
+        keys, real = ngrams(ids, self.max_ngram)
+        rows = ops.sort(ops.where(real, self._rows_of(keys), -1), axis=1)
+        repeated = ops.pad(rows[:, 1:] == rows[:, :-1], ((0, 0), (1, 0)))
+        counts = ops.cast((rows >= 0) & ~repeated, self.compute_dtype)
+        found = ops.take(self.table, ops.maximum(rows, 0), axis=0)
+        sums = ops.sum(found * ops.expand_dims(counts, 2), axis=1)
+        # A text without a known n-gram has no norm, and only the bias speaks.
+        return sums[:, :-1] / ops.sqrt(ops.maximum(sums[:, -1:], 1e-12)) + self.bias
+
+    def _rows_of(self, keys: Any) -> Any:
+        """Where `keys` stand in the sorted table of keys; -1 where they do not.
+
+        A binary search of plain gathers, which every format of export has.
+        """
+        row = ops.zeros_like(keys)
+        for step in (1 << i for i in reversed(range((self.rows - 1).bit_length()))):
+            next_row = ops.minimum(row + step, self.rows - 1)
+            row = ops.where(ops.take(self.keys, next_row) <= keys, next_row, row)
+        return ops.where(ops.take(self.keys, row) == keys, row, -1)
+
+    def weigh(self, ids: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
+        """Set the scales that make held-out texts most probable.
+
+        Args:
+            ids: of texts that neither model has been trained on.
+            logits: of the other model on them, `(texts, num_classes)`.
+            labels: class indices `(texts,)`.
+        """
+        both = np.stack([logits, self.predict(ids)]).astype(float)
+
+        def surprise(scales: np.ndarray) -> float:
+            log_probabilities = log_softmax(np.tensordot(scales, both, 1), axis=1)
+            told = log_probabilities[np.arange(len(labels)), labels].sum()
+            # Few texts, that any large scales might get right, say little: `_BELIEF`,
+            # with a standard deviation of 0.5, is believed beforehand.
+            return 2 * ((scales - _BELIEF) ** 2).sum() - told
+
+        best = minimize(surprise, _BELIEF, bounds=[(0, None), (0, None)])
+        self.scales.assign(best.x)
+
+    def predict(self, ids: np.ndarray) -> np.ndarray:
+        """`linear_logits` of many texts: `(texts, num_classes)`."""
+        parts = [
+            ops.convert_to_numpy(self.linear_logits(part)) for part in _chunks(ids)
+        ]
+        return np.concatenate(parts)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_classes": self.num_classes,
+            "rows": self.rows,
+            "max_ngram": self.max_ngram,
+        }
+
+
+def linear_path(
+    logits: np.ndarray,
+    data: tuple[np.ndarray, np.ndarray],
+    validation: tuple[np.ndarray, np.ndarray],
+    *,
+    max_ngram: int,
+) -> LinearPath | None:
+    """A path fitted to all texts, weighed by those that were held out.
+
+    Args:
+        logits: of the network on the validation texts, `(texts, num_classes)`.
+        data: token ids and class indices that the network was trained on.
+        validation: those that it was not.
+        max_ngram: tokens in the longest n-gram.
+
+    Returns:
+        `None` where the training texts are of one class, or hold no token.
+    """
+    ids, labels = data
+    if len(np.unique(labels)) < 2 or not np.any(ids):
+        return None
+    num_classes = logits.shape[1]
+    first = LinearPath.from_texts(ids, labels, num_classes, max_ngram=max_ngram)
+    first.weigh(validation[0], logits, validation[1])
+    path = LinearPath.from_texts(
+        concatenate_ids([ids, validation[0]]),
+        np.concatenate([labels, validation[1]]),
+        num_classes,
+        max_ngram=max_ngram,
+        name="linear",
+    )
+    path.scales.assign(first.scales)
+    return path
+
+
+def ngrams(ids: Any, max_ngram: int) -> tuple[Any, Any]:
+    """The n-grams of each text, as keys.
+
+    Args:
+        ids: token ids `(batch, timesteps)`, padded on the right with 0.
+        max_ngram: tokens in the longest.
+
+    Returns:
+        int32 and bool, both `(batch, positions)`: a key, and whether there is an
+        n-gram that it stands for.
+    """
+    ids = ops.cast(ids, "int32")
+    length = ops.sum(ops.cast(ids != 0, "int32"), axis=1, keepdims=True)
+    # A 0 at each end is part of the n-grams that begin or end a text.
+    ids = ops.pad(ids, ((0, 0), (1, 1)))
+    position = ops.cumsum(ops.ones_like(ids), axis=1) - 1
+    key, keys, real = ops.ones_like(ids), [], []
+    for n in range(1, max_ngram + 1):
+        end = position[:, n - 1 :]
+        key = (key if n == 1 else key[:, :-1]) * _MULTIPLIER + ids[:, n - 1 :]
+        keys.append(key)
+        inside = (end >= 1) & (end <= length) if n == 1 else end <= length + 1
+        real.append(inside & (length > 0))
+    return ops.concatenate(keys, axis=1), ops.concatenate(real, axis=1)
+
+
+def _presence(
+    ids: np.ndarray, max_ngram: int, max_rows: int
+) -> tuple[np.ndarray, csr_matrix]:
+    """Sorted keys of n-grams, and which text has which: 0 or 1 `(texts, keys)`."""
+    texts, keys = [], []
+    for start, part in enumerate(_chunks(ids)):
+        found, real = map(ops.convert_to_numpy, ngrams(part, max_ngram))
+        texts.append(np.nonzero(real)[0] + start * _CHUNK)
+        keys.append(found[real])
+    text, key = np.concatenate(texts), np.concatenate(keys)
+    known, column = np.unique(key, return_inverse=True)
+    present = csr_matrix((np.ones(len(text)), (text, column)), (len(ids), len(known)))
+    present.data[:] = 1  # a text that has an n-gram several times has it
+    if len(known) > max_rows:
+        in_texts = np.bincount(present.indices, minlength=len(known))
+        kept = np.sort(np.argsort(-in_texts, kind="stable")[:max_rows])
+        known, present = known[kept], present[:, kept]
+    return known, present
+
+
+def _telling(present: csr_matrix, inside: np.ndarray) -> np.ndarray:
+    """How much each n-gram tells of a class: sqrt(1/2 + |log(p / q)|).
+
+    p and q are the shares of texts that have it, inside the class and outside. Two
+    texts more, divided as all texts are, keep an n-gram that few have near p = q.
+    """
+    logs = []
+    for texts in (inside, ~inside):
+        shares = (texts @ present) / texts.sum()
+        logs.append(np.log(shares + 2 / len(texts)))
+    return np.sqrt(0.5 + np.abs(logs[0] - logs[1]))
+
+
+def _chunks(ids: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, max(1, len(ids)), _CHUNK):
+        part = ids[start : start + _CHUNK]
+        yield part[:, : max(1, np.count_nonzero(part, axis=1).max(initial=1))]

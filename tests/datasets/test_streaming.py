@@ -1,0 +1,279 @@
+"""Texts that are read as often as need be, and never all held."""
+
+import gzip
+import json
+from collections import Counter
+from itertools import chain
+
+import numpy as np
+import pytest
+
+from rnn_keras.classification.classifier import TextClassifier
+from rnn_keras.datasets import streaming
+from rnn_keras.datasets import streaming as sampling
+from rnn_keras.datasets import tables as readers
+from rnn_keras.datasets.labelled import LabelledTexts
+from rnn_keras.datasets.streaming import Stream, labelled_chunks, table_rows
+from rnn_keras.scoring import count_answers
+from rnn_keras.utils.errors import InputError
+
+GOOD = ["good", "fine", "nice", "great", "lovely"]
+BAD = ["bad", "poor", "awful", "nasty", "dull"]
+
+
+def rows(count=4000, seed=0):
+    """Texts of a word that tells the class, and others."""
+    random = np.random.default_rng(seed)
+    found = []
+    for i in range(count):
+        label = ("pos", "neg")[i % 2]
+        telling = random.choice(GOOD if i % 2 == 0 else BAD)
+        found.append((f"{telling} day {random.integers(count)} of {i}", label))
+    return found
+
+
+def reader(pairs, size=300):
+    """What gives `pairs` some at a time, as a table does."""
+
+    def read():
+        for start in range(0, len(pairs), size):
+            part = pairs[start : start + size]
+            yield [text for text, _ in part], [label for _, label in part]
+
+    return read
+
+
+def all_of(chunks):
+    return [
+        pair for texts, labels in chunks for pair in zip(texts, labels, strict=True)
+    ]
+
+
+def parts_of(stream):
+    return {
+        "train": all_of(stream.train()),
+        "validation": list(zip(*stream.validation, strict=True)),
+        "test": all_of(stream.test()),
+    }
+
+
+def test_every_row_is_in_one_part_and_the_parts_are_as_large_as_said():
+    pairs = rows()
+    stream = Stream("made", reader(pairs), seed=3)
+    parts = parts_of(stream)
+    assert Counter(chain(*parts.values())) == Counter(pairs)
+    assert {name: len(part) for name, part in parts.items()} == stream.sizes
+    shares = {name: size / len(pairs) for name, size in stream.sizes.items()}
+    # Three standard deviations of a binomial share of 4,000.
+    assert shares["test"] == pytest.approx(0.2, abs=3 * 0.0063)
+    assert shares["validation"] == pytest.approx(0.1, abs=3 * 0.0047)
+    assert stream.labels == {"pos": 2000, "neg": 2000}
+
+
+def test_equal_texts_stay_together_whatever_their_labels():
+    pairs = [(f"text {i % 50}", "ab"[i % 3 == 0]) for i in range(600)]
+    parts = parts_of(Stream("made", reader(pairs)))
+    texts = {name: {text for text, _ in part} for name, part in parts.items()}
+    assert set.union(*texts.values()) == {text for text, _ in pairs}
+    assert sum(map(len, texts.values())) == 50
+    # Of those that are held exact repeats are not.
+    held = parts.pop("validation")
+    assert len(held) == len(set(held))
+    assert Counter(chain(*parts.values())) + Counter(
+        pair for pair in pairs if pair in set(held)
+    ) == Counter(pairs)
+
+
+def test_the_seed_decides_and_nothing_else():
+    pairs = rows(1000)
+    first, again, other = (
+        Stream("made", reader(pairs, size), seed=seed)
+        for size, seed in ((300, 1), (7, 1), (300, 2))
+    )
+    assert parts_of(first) == parts_of(again)
+    assert parts_of(first)["test"] != parts_of(other)["test"]
+    assert Counter(parts_of(first)["test"]) <= Counter(pairs)
+    changed = [*pairs[:-1], (pairs[-1][0], "neg" if pairs[-1][1] == "pos" else "pos")]
+    digests = {
+        first.digest(),
+        other.digest(),
+        Stream("", reader(changed), seed=1).digest(),
+    }
+    assert len(digests) == 3
+
+
+def test_only_so_many_are_held_and_the_rest_is_trained_on(monkeypatch):
+    monkeypatch.setattr(streaming, "MOST_VALIDATED", 100)
+    monkeypatch.setattr(streaming, "MOST_SAMPLED", 500)
+    pairs = rows()
+    stream = Stream("made", reader(pairs))
+    parts = parts_of(stream)
+    assert 50 <= len(parts["validation"]) <= 100
+    assert 250 <= len(stream.sample[0]) <= 500
+    assert Counter(chain(*parts.values())) == Counter(pairs)
+    assert {name: len(part) for name, part in parts.items()} == stream.sizes
+    sample = list(zip(*stream.sample, strict=True))
+    assert Counter(sample) <= Counter(parts["train"])
+    # From all over the file, as its place in it is nothing to a hash.
+    thirds = [int(text.split()[-1]) * 3 // 4000 for text, _ in sample]
+    assert min(Counter(thirds).values()) > len(sample) / 5
+
+
+def test_a_small_sample_is_the_whole_training_part():
+    stream = Stream("made", reader(rows(500)))
+    sample = list(zip(*stream.sample, strict=True))
+    assert Counter(sample) == Counter(all_of(stream.train()))
+
+
+def test_a_test_of_its_own_is_never_trained_on():
+    pairs, tests = rows(1000), [*rows(1000)[:60], ("another one", "pos")]
+    stream = Stream("made", reader(pairs), test=reader(tests))
+    parts = parts_of(stream)
+    assert parts["test"] == tests
+    assert {name: len(part) for name, part in parts.items()} == stream.sizes
+    seen = {text for text, _ in parts["train"] + parts["validation"]}
+    assert seen == {text for text, _ in pairs[60:]}
+
+
+def test_what_is_empty_is_left_out():
+    cells = [
+        ("a text ", "x"),
+        ("", "x"),
+        (None, "x"),
+        ("  ", "y"),
+        (" b", " y "),
+        ("c", None),
+    ]
+    assert all_of(labelled_chunks(reader(cells, 2))) == [("a text", "x"), ("b", "y")]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([], "made: no rows with both a text and a label"),
+        ([("a", "x"), ("b", "x")], "made: one class only (x)"),
+        ([("a", "x"), ("b", "x"), ("c", "y")], "class 'y' has one text only"),
+        (
+            [(str(i), str(i)) for i in range(10_100)],
+            "made: more than 10,000 different labels; is that the label column?",
+        ),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(pairs, message):
+    with pytest.raises(InputError) as refused:
+        Stream("made", reader(pairs))
+    assert message in str(refused.value)
+
+
+def test_a_class_of_the_test_alone_is_refused():
+    with pytest.raises(InputError, match="test label 'maybe' is none of the classes"):
+        Stream("made", reader(rows(100)), test=reader([("a", "maybe")]))
+
+
+def test_texts_sorted_by_label_are_told_of(monkeypatch):
+    monkeypatch.setattr(sampling, "WINDOW", 400)
+    pairs = rows(2000)
+    assert len(Stream("made", reader(pairs)).notes) == 1
+    ordered = sorted(pairs, key=lambda pair: pair[1])
+    assert "sorted by label" in Stream("made", reader(ordered)).notes[1]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz"])
+def test_a_table_read_in_pieces_is_the_table(suffix, tmp_path):
+    pairs = [(f'a "text", {i}', f"{i % 2}") for i in range(57)]
+    path = tmp_path / f"mine{suffix}"
+    if suffix == ".parquet":
+        import pandas as pd
+
+        pd.DataFrame(pairs, columns=["text", "label"]).to_parquet(path)
+    else:
+        text = {
+            ".jsonl": "".join(
+                json.dumps({"label": b, "text": a}) + "\n" for a, b in pairs
+            ),
+            ".tsv": "label\ttext\n" + "".join(f"{b}\t{a}\n" for a, b in pairs),
+        }.get(suffix)
+        if text is None:
+            quoted = [(a.replace('"', '""'), b) for a, b in pairs]
+            text = "label,text\n" + "".join(f'{b},"{a}"\n' for a, b in quoted)
+        data = text.encode()
+        path.write_bytes(gzip.compress(data) if suffix.endswith(".gz") else data)
+    whole = readers.read_table(path)
+    chunks = list(readers.iterate_table(path, size=10))
+    # A row of names is one of the first ten.
+    names = suffix not in (".jsonl", ".parquet")
+    assert [len(t) for t, _ in chunks] == [10 - names, *[10] * 4, 7 + names]
+    assert all_of(chunks) == list(zip(*whole, strict=True)) == pairs
+
+
+def test_a_row_that_cannot_be_read_is_named_when_it_is_reached(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("text,label\n" + "a,x\n" * 30 + "b,c,d\n")
+    read = readers.iterate_table(path, size=10)
+    assert len(next(read)[0]) == 9  # the names are a row, too
+    with pytest.raises(InputError, match=r"mine.csv: line 32 has 3 fields"):
+        list(read)
+
+
+@pytest.mark.parametrize("source", ["messages", "nowhere.csv", "."])
+def test_what_is_no_table_is_refused(source):
+    with pytest.raises(InputError, match="only a table can be read as a stream"):
+        table_rows(source)
+
+
+def test_a_table_is_large_when_the_memory_is_small(tmp_path, monkeypatch):
+    path = tmp_path / "mine.csv"
+    path.write_text("text,label\n" + "a,x\n" * 1000)
+    assert not streaming.is_large(str(path))
+    assert not streaming.is_large("messages")
+    monkeypatch.setattr(streaming.os, "sysconf", lambda name: 300)
+    assert streaming.is_large(str(path))
+
+
+def test_a_streamed_classifier_is_as_good_as_one_in_memory():
+    """The same texts; half of them tell nothing, so that neither is perfect."""
+    random = np.random.default_rng(0)
+    pairs = [
+        (text if random.random() < 0.5 else text.split(" ", 1)[1], label)
+        for text, label in rows(6000)
+    ]
+    settings = {"units": 8, "embedding_dim": 8, "min_count": 3, "seed": 0}
+    quick = {"epochs": 3, "learning_rate": 0.01}
+    stream = Stream("made", reader(pairs))
+    streamed = TextClassifier.from_texts(stream, **settings)
+    history = streamed.fit(stream, **quick).history
+    texts, labels = zip(*pairs, strict=True)
+    train, held_out, test, _ = LabelledTexts(list(texts), list(labels)).split()
+    whole = TextClassifier.from_texts(train.texts, train.labels, **settings)
+    whole.fit(
+        train.texts,
+        train.labels,
+        validation_data=(held_out.texts, held_out.labels),
+        **quick,
+    )
+    scores = [
+        count_answers(streamed.labels_of, stream.test()).score(streamed.class_names),
+        whole.evaluate(test.texts, test.labels),
+    ]
+    # What can be reached is 0.75; of 1,200 texts three standard errors are 0.038.
+    for score in scores:
+        assert score["accuracy"] == pytest.approx(0.75, abs=0.04)
+    assert scores[0]["n"] == stream.sizes["test"]
+    assert streamed.linear is not None
+    assert {"loss", "val_loss"} <= set(history)
+    assert streamed.evaluate_chunks(stream.test()) == scores[0]
+
+
+def test_texts_of_a_stream_are_cut():
+    stream = Stream("made", reader(rows(200)))
+    with pytest.raises(InputError, match="made: texts of a stream are cut; expected a"):
+        TextClassifier.from_texts(stream, units=4, max_length=0)
+
+
+def test_the_vocabulary_of_a_stream_is_that_of_its_training_part():
+    stream = Stream("made", reader(rows(400)))
+    streamed = TextClassifier.from_texts(stream, units=4)
+    texts, labels = zip(*all_of(stream.train()), strict=True)
+    whole = TextClassifier.from_texts(texts, labels, units=4)
+    found, expected = (c.preprocessor.get_vocabulary() for c in (streamed, whole))
+    assert found == expected

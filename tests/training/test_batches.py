@@ -1,0 +1,124 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from rnn_keras.training.batches import Batches, fixed_lengths
+
+
+def some_ids(n=100, longest=12):
+    random = np.random.default_rng(0)
+    ids = np.zeros((n, longest), np.int32)
+    for i, row in enumerate(ids):
+        row[: random.integers(0, longest + 1)] = i + 1
+    return ids
+
+
+def drawn(batches):
+    return [batches[i] for i in range(len(batches))]
+
+
+def padded(fixed, lengths):
+    return fixed[np.searchsorted(fixed, lengths)].sum()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize(("seed", "multiple"), [(0, 1), (1, 2), (2, 4)])
+def test_no_other_fixed_lengths_need_less_padding(count, seed, multiple):
+    lengths = np.random.default_rng(seed).integers(0, 15, 30)
+    fixed = fixed_lengths(lengths, count, multiple)
+    possible = range(multiple, lengths.max() + multiple, multiple)
+    choices = [
+        np.array(choice)
+        for size in range(1, count + 1)
+        for choice in itertools.combinations(possible, size)
+        if choice[-1] >= lengths.max()
+    ]
+    assert len(fixed) <= count
+    assert padded(fixed, lengths) == min(padded(c, lengths) for c in choices)
+
+
+def test_fixed_lengths_are_multiples_increasing_and_enough():
+    lengths = np.random.default_rng(0).integers(0, 99, 500)
+    fixed = fixed_lengths(lengths, 5, 4)
+    assert len(fixed) == 5
+    assert (np.diff(fixed) > 0).all()
+    assert not (fixed % 4).any()
+    assert fixed[-1] >= lengths.max()
+
+
+@pytest.mark.parametrize("lengths", [[0], [0, 0], [1], [7, 7]])
+def test_texts_of_one_length_have_one_fixed_length(lengths):
+    assert len(fixed_lengths(np.array(lengths), 4)) == 1
+
+
+@pytest.mark.parametrize("num_lengths", [1, 3, 16])
+def test_a_batch_holds_whole_texts_with_their_labels(num_lengths):
+    ids = some_ids()
+    batches = Batches(
+        ids, np.arange(100), batch_size=8, num_lengths=num_lengths, seed=0
+    )
+    seen = set()
+    for x, y in drawn(batches):
+        seen.add(x.shape[1])
+        np.testing.assert_array_equal(x, ids[y, : x.shape[1]])
+        assert not ids[y, x.shape[1] :].any()
+    assert len(seen) <= num_lengths
+
+
+def test_ids_are_padded_to_a_multiple():
+    ids = np.ones((4, 5), np.int32)
+    x, _ = Batches(ids, np.zeros(4), batch_size=4, multiple=4)[0]
+    assert x.shape == (4, 8)
+    assert not x[:, 5:].any()
+    assert Batches(ids, np.zeros(4), batch_size=4)[0][0].shape == (4, 5)
+
+
+@pytest.mark.parametrize("n", [1, 7, 32, 33, 100])
+def test_every_epoch_has_every_text_and_batches_of_one_size(n):
+    batches = Batches(some_ids(n), np.arange(n), batch_size=32, seed=0)
+    for _ in range(2):
+        labels = [y for _, y in drawn(batches)]
+        assert {len(y) for y in labels} == {batches.batch_size}
+        assert set(np.concatenate(labels)) == set(range(n))
+        # Fewer are drawn twice than there are batches.
+        assert len(np.concatenate(labels)) - n < len(batches)
+        batches.on_epoch_end()
+
+
+def test_without_a_seed_every_text_comes_once_in_one_order():
+    batches = Batches(some_ids(), np.arange(100), batch_size=32)
+    first = [y.tolist() for _, y in drawn(batches)]
+    batches.on_epoch_end()
+    assert [y.tolist() for _, y in drawn(batches)] == first
+    assert sorted(itertools.chain(*first)) == list(range(100))
+
+
+def test_the_seed_fixes_the_order_and_epochs_differ():
+    def epochs(seed):
+        batches = Batches(some_ids(), np.arange(100), batch_size=8, seed=seed)
+        first = [y.tolist() for _, y in drawn(batches)]
+        batches.on_epoch_end()
+        return first, [y.tolist() for _, y in drawn(batches)]
+
+    assert epochs(1) == epochs(1)
+    assert epochs(1) != epochs(2)
+    first, second = epochs(1)
+    assert first != second
+
+
+def test_texts_that_come_together_change_from_epoch_to_epoch():
+    batches = Batches(some_ids(), np.arange(100), batch_size=10, num_lengths=2, seed=0)
+    first = {frozenset(y.tolist()) for _, y in drawn(batches)}
+    batches.on_epoch_end()
+    assert first.isdisjoint(frozenset(y.tolist()) for _, y in drawn(batches))
+
+
+def test_few_lengths_leave_little_padding():
+    random = np.random.default_rng(0)
+    ids = np.zeros((1000, 100), np.int32)
+    for row in ids:
+        row[: min(100, 1 + int(random.exponential(15)))] = 1
+    batches = Batches(ids, np.zeros(1000), batch_size=10, num_lengths=8, seed=0)
+    real = (ids != 0).sum()
+    assert real <= sum(x.size for x, _ in drawn(batches)) < 1.5 * real < ids.size

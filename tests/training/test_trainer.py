@@ -1,0 +1,319 @@
+import io
+
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+
+from rnn_keras import layers
+from rnn_keras.models.builders import build_classifier
+from rnn_keras.training import trainer as training
+from rnn_keras.training.trainer import hold_out, make_callbacks, make_optimizer
+from rnn_keras.utils.errors import InputError
+
+
+def callbacks(patience):
+    return make_callbacks(
+        learning_rate=0.0, epochs=5, patience=patience, validated=True
+    )
+
+
+def test_the_gradients_norm_is_clipped_to_one():
+    """One step of Adam's first moment is (1 - beta_1) times the clipped gradient."""
+    weights = [keras.Variable(np.zeros(3)), keras.Variable(np.zeros(4))]
+    optimizer = make_optimizer()
+    optimizer.build(weights)
+    gradients = [np.full(3, 30.0), np.full(4, -40.0)]
+    optimizer.apply([keras.ops.convert_to_tensor(g, "float32") for g in gradients])
+    norm = np.sqrt(3 * 30.0**2 + 4 * 40.0**2)
+    for moment, gradient in zip(optimizer._momentums, gradients, strict=True):
+        np.testing.assert_allclose(moment, 0.1 * gradient / norm, rtol=1e-5)
+
+
+def test_early_stopping_brings_the_best_weights_back():
+    """A loss that is lowest after the second epoch, by construction."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.compile("sgd", "mse")
+    kernel = model.layers[0].kernel
+
+    class Walk(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            kernel.assign([[[3.0, 1.0, 2.0, 4.0, 5.0][epoch]]])
+
+    model.optimizer.learning_rate = 0.0
+    x = np.ones((4, 1))
+    stopping = callbacks(patience=2)
+    history = model.fit(
+        x,
+        np.ones((4, 1)),
+        validation_data=(x, np.ones((4, 1))),
+        epochs=5,
+        verbose=0,
+        callbacks=[Walk(), *stopping],
+    )
+    assert len(history.epoch) == 4
+    assert kernel.numpy().item() == 1.0
+
+
+def test_the_learning_rate_falls_in_a_straight_line_and_comes_back():
+    model = build_classifier(5, 2, units=2, embedding_dim=2)
+    model.compile(make_optimizer(), "sparse_categorical_crossentropy")
+    data = (np.array([[1, 2], [3, 4]]), np.array([0, 1]))
+    arguments = {"epochs": 4, "batch_size": 2, "learning_rate": 0.4}
+    history = training.train(model, data, patience=9, **arguments).history
+    assert history["learning_rate"] == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.4)
+
+
+def test_an_optimizer_keeps_a_schedule_of_its_own():
+    schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+    model = build_classifier(5, 2, units=2, embedding_dim=2)
+    model.compile(keras.optimizers.Adam(schedule), "sparse_categorical_crossentropy")
+    data = (np.array([[1, 2], [3, 4]]), np.array([0, 1]))
+    history = training.train(model, data, patience=2, epochs=2, batch_size=2)
+    assert "learning_rate" not in history.history
+    assert len(history.epoch) == 2
+
+
+def test_after_an_interrupt_the_bar_is_gone_and_the_rate_is_back():
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    model = build_classifier(5, 2, units=2, embedding_dim=2)
+    model.compile(make_optimizer(0.4), "sparse_categorical_crossentropy")
+    data = (np.array([[1, 2], [3, 4]]), np.array([0, 1]))
+    stopped = []
+    arguments = {"epochs": 4, "batch_size": 2, "patience": 9}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            training.ProgressBar,
+            "on_train_end",
+            lambda bar, logs=None: stopped.append(bar),
+        )
+        with pytest.raises(KeyboardInterrupt):
+            training.train(
+                model, data, callbacks=[Interrupt()], progress=True, **arguments
+            )
+    assert len(stopped) == 1
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.4)
+
+
+def test_no_texts_are_refused():
+    with pytest.raises(InputError, match="no texts to train on"):
+        training.train(None, (np.zeros((0, 1)), []), epochs=1, batch_size=2)
+
+
+def test_without_patience_all_epochs_are_trained_at_one_rate():
+    assert callbacks(patience=None) == []
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_bar_is_seen_on_a_terminal_only(terminal, monkeypatch):
+    written = io.StringIO()
+
+    def console(**_):
+        return Console(file=written, force_terminal=terminal, width=80)
+
+    monkeypatch.setattr("rnn_keras.progress.Console", console)
+    bar = training.ProgressBar()
+    bar.set_params({"epochs": 3, "steps": 2})
+    bar.on_train_begin()
+    bar.on_train_batch_end(0)
+    bar.on_epoch_end(0, {"loss": 0.5})
+    bar.progress.refresh()
+    bar.on_train_end()
+    assert ("epoch 1/3  loss 0.500" in written.getvalue()) == terminal
+    assert bool(written.getvalue()) == terminal
+
+
+def small_network():
+    keras.utils.set_random_seed(0)
+    model = build_classifier(9, 2, cell="gru", units=4, embedding_dim=3)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(make_optimizer(0.01), loss, metrics=["accuracy"])
+    return model
+
+
+def random_data():
+    random = np.random.default_rng(0)
+    ids = random.integers(1, 9, (40, 6)).astype("int32")
+    return ids, random.integers(0, 2, 40)
+
+
+def trained_on(num_lengths, monkeypatch):
+    """A network trained with the step compiled for so many lengths, or none."""
+    monkeypatch.setattr(training, "lengths_to_compile", lambda *_: num_lengths)
+    model, data = small_network(), random_data()
+    history = training.train(model, data, data, epochs=3, batch_size=20)
+    return model, history.history
+
+
+def test_a_compiled_training_step_gives_the_same_weights(monkeypatch):
+    plain, plain_scores = trained_on(0, monkeypatch)
+    compiled, compiled_scores = trained_on(2, monkeypatch)
+    for a, b in zip(plain.get_weights(), compiled.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    for name, values in plain_scores.items():
+        np.testing.assert_allclose(compiled_scores[name], values, atol=1e-4)
+
+
+def test_a_seed_gives_the_same_weights_bit_for_bit(monkeypatch):
+    (one, _), (other, _) = (trained_on(2, monkeypatch) for _ in range(2))
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_no_texts_held_out_are_as_none():
+    data = random_data()
+    none = (data[0][:0], data[1][:0])
+    history = training.train(small_network(), data, none, epochs=1, batch_size=20)
+    assert "val_loss" not in history.history
+
+
+def test_a_network_of_mixed_precision_is_trained():
+    """Keras wraps its optimizer in one that scales the loss."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = small_network()
+    finally:
+        keras.config.set_dtype_policy(before)
+    arguments = {"epochs": 4, "batch_size": 20, "patience": 4, "learning_rate": 0.04}
+    history = training.train(model, random_data(), **arguments).history
+    assert history["learning_rate"] == pytest.approx([0.04, 0.03, 0.02, 0.01])
+    assert history["loss"][-1] < history["loss"][0]
+
+
+ENOUGH = np.ones((1000, 100), np.int32)
+
+
+def test_the_step_is_compiled_where_that_pays():
+    model = small_network()
+    lengths = [
+        training.lengths_to_compile(model, ENOUGH, epochs, 10)
+        for epochs in (1, 5, 10**4)
+    ]
+    assert lengths == [0, 2, 8]
+    model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
+    assert training.lengths_to_compile(model, ENOUGH, 10**4, 10) == 0
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.GRU(2),
+        keras.layers.Bidirectional(keras.layers.LSTM(2)),
+        layers.GRU(2, recurrent_dropout=0.1),
+        keras.layers.Dropout(0.1),
+    ],
+    ids=["GRU", "Bidirectional", "recurrent dropout", "Dropout"],
+)
+def test_what_xla_makes_slower_is_not_compiled(layer):
+    pooling = layers.MaskedPooling1D()
+    model = keras.Sequential([keras.layers.Embedding(3, 2), pooling])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    assert training.lengths_to_compile(model, ENOUGH, 10**4, 10) == 8
+    model = keras.Sequential([keras.layers.Embedding(3, 2), layer, pooling])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    assert training.lengths_to_compile(model, ENOUGH, 10**4, 10) == 0
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "nadam", "adagrad", "ftrl"])
+def test_a_restarted_network_trains_as_one_built_anew(optimizer):
+    def make():
+        network = build_classifier(10, 2, cell="gru", units=4, embedding_dim=3)
+        network.compile(optimizer, "sparse_categorical_crossentropy")
+        return network
+
+    keras.utils.set_random_seed(7)
+    expected = fit_for_a_while(make())
+    network = make()
+    fit_for_a_while(network)
+    training.restart(network, 7)
+    for one, other in zip(fit_for_a_while(network), expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-7)
+    training.restart(network, 8)
+    assert not np.allclose(network.get_weights()[0], expected[0])
+
+
+def fit_for_a_while(network):
+    data = np.array([[2, 3, 4], [5, 6, 7]]), np.array([0, 1])
+    network.fit(*data, epochs=3, shuffle=False, verbose=0)
+    return network.get_weights()
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_a_restarted_network_repeats_itself_with_all_that_is_drawn(policy):
+    keras.config.set_dtype_policy(policy)
+    try:
+        network = build_classifier(
+            10, 2, units=4, dropout=0.5, token_dropout=0.2, bidirectional=True
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    network.compile("adam", "sparse_categorical_crossentropy")
+    weights = []
+    for _ in range(2):
+        training.restart(network, 7)
+        weights.append(fit_for_a_while(network))
+    for one, other in zip(*weights, strict=True):
+        assert np.isfinite(one).all()
+        np.testing.assert_array_equal(one, other)
+
+
+def test_restart_keeps_the_learning_rate():
+    network = build_classifier(10, 2, units=4)
+    network.compile(keras.optimizers.Adam(0.25), "sparse_categorical_crossentropy")
+    fit_for_a_while(network)
+    network.optimizer.learning_rate = 0.125
+    training.restart(network, 0)
+    assert float(network.optimizer.learning_rate) == 0.125
+
+
+def pairs(n=200, classes=4):
+    """Texts of one token each, some of them equal, and their classes."""
+    ids = np.arange(n, dtype=np.int32)[:, np.newaxis] % 150 + 1
+    return ids, ids[:, 0] % classes
+
+
+def test_held_out_texts_are_others_with_the_same_classes():
+    ids, labels = pairs()
+    (kept, kept_labels), (held, held_labels) = hold_out(ids, labels, 0.2, seed=0)
+    assert len(kept) + len(held) == 200
+    assert not set(kept[:, 0]) & set(held[:, 0])
+    for part, its_labels in ((kept, kept_labels), (held, held_labels)):
+        np.testing.assert_array_equal(part[:, 0] % 4, its_labels)
+    # A fifth of the 150 different texts.
+    assert len(np.unique(held)) == 30
+    counts = np.bincount(held_labels[np.unique(held[:, 0], return_index=True)[1]])
+    assert set(counts) <= {7, 8}
+    again = hold_out(ids, labels, 0.2, seed=0)[1][0]
+    other = hold_out(ids, labels, 0.2, seed=1)[1][0]
+    np.testing.assert_array_equal(held, again)
+    assert not np.array_equal(held, other)
+
+
+def test_a_class_of_one_text_is_trained_on():
+    ids, labels = pairs()
+    labels = labels.copy()
+    labels[149] = 9  # the only text with 150
+    for seed in range(5):
+        (_, kept), (_, held) = hold_out(ids, labels, 0.3, seed)
+        assert 9 in kept
+        assert 9 not in held
+
+
+def test_few_texts_are_all_trained_on():
+    ids, labels = pairs(90)
+    assert hold_out(ids, labels, 0.1, seed=0)[1] is None
+    assert hold_out(ids, labels, 0.12, seed=0)[1] is not None
+    assert hold_out(ids, labels, 0.0, seed=0)[1] is None
+    assert hold_out(ids, labels, 0.98, seed=0)[1] is None
+    rare = np.concatenate([np.arange(75), np.full(15, 75)])
+    assert hold_out(ids, rare, 0.2, seed=0)[1] is None
+    many_classes = (ids, np.arange(90) // 2)
+    assert hold_out(*many_classes, 0.4, seed=0)[1] is None
+    with pytest.raises(ValueError, match=r"`validation_split` must be 0 to below 1"):
+        hold_out(ids, labels, 1.0, seed=0)
