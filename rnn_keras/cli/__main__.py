@@ -1,4 +1,4 @@
-"""`python -m rnn_keras` is `rnn-keras`."""
+"""`python -m rnn_keras.cli` is the command `rnn-keras`."""
 
 from rnn_keras.cli.app import app
 

@@ -21,7 +21,7 @@ from rnn_keras.cli.options import (
     Encoding,
     LabelColumn,
     NoHeader,
-    RunFolder,
+    SavedRun,
     Source,
     Streamed,
     TextColumn,
@@ -38,7 +38,7 @@ from rnn_keras.utils.errors import InputError
 from rnn_keras.utils.messages import json_line, printable
 
 app = typer.Typer(
-    help="Train and use recurrent text classifiers.",
+    help="Train, compare, examine and use recurrent text classifiers.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -46,15 +46,8 @@ app = typer.Typer(
 )
 
 
-app.command()(train)
-app.command()(compare)
-app.command()(doctor)
-app.command()(export)
-
-
-@app.command()
 def evaluate(
-    run: RunFolder,
+    run: SavedRun,
     source: Source,
     as_json: AsJson = False,
     text_column: TextColumn = None,
@@ -63,10 +56,11 @@ def evaluate(
     encoding: Encoding = "utf-8",
     streamed: Streamed = None,
 ) -> None:
-    """Score a saved classifier.
+    """Test a saved classifier on labelled texts.
 
-    Every text of SOURCE is scored; of a data set with an official test part, that
-    part. Texts that the classifier was trained on flatter it.
+    Uses every text of SOURCE or, if SOURCE has an official test part, that part. Give
+    texts that the classifier was not trained on: on its training texts the scores are
+    too high.
     """
     sys.stdout.reconfigure(errors="replace")
     with one_line_errors():
@@ -89,24 +83,24 @@ def evaluate(
         print_scores({str(run): scores})
 
 
-@app.command()
 def predict(
-    run: RunFolder,
+    run: SavedRun,
     texts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TEXT ...]",
-            help="By default standard input, one text a line.",
+            metavar="TEXT",
+            help="Texts to classify; without any, the lines of standard input.",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Classify texts.
+    """Classify texts with a saved classifier.
 
-    Prints class name, probability and text, tab-separated, a line a text; line breaks
-    and tabs become spaces, and what would command a terminal is escaped. With --json,
-    one object a line: text, label, probability, probabilities.
+    Prints one line per text: class name, probability and text, separated by tabs. Line
+    breaks and tabs of the text become spaces, and control characters are escaped. With
+    --json it prints one object per line, with text, label, probability and
+    probabilities.
     """
     # An argument that is not UTF-8 holds lone surrogates, which cannot be printed.
     sys.stdout.reconfigure(errors="replace")
@@ -125,23 +119,33 @@ def predict(
                     print(f"{label}\t{prediction.probability:.3f}\t{text}")
 
 
-@app.command()
 def explain(
-    run: RunFolder,
-    text: Annotated[str, typer.Argument(help="The text.", show_default=False)],
+    run: SavedRun,
+    text: Annotated[
+        str,
+        typer.Argument(metavar="TEXT", help="Text to explain.", show_default=False),
+    ],
     label: Annotated[
         str | None,
-        typer.Option(metavar="CLASS", help="Explain this one, not the likeliest."),
+        typer.Option(
+            metavar="CLASS",
+            help="Class to explain.",
+            show_default="the most probable",
+        ),
     ] = None,
     figure: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Draw it, too.")
+        Path | None,
+        typer.Option(
+            metavar="PNG", help="Also draw a figure to this file.", show_default=False
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what each token of a text adds to the decision.
+    """Show what each token of a text contributes to the answer.
 
-    Prints for every token what it adds to the logit of the class, less that of the
-    next probable class, and the probability of the class when the text ends there.
+    Compares the class with its strongest rival. Prints two numbers per token: what it
+    adds to the difference between the logits of the two classes, and the probability
+    of the class if the text ended after that token.
     """
     sys.stdout.reconfigure(errors="replace")
     with one_line_errors(), _network_errors(run):
@@ -158,14 +162,18 @@ def explain(
         print_explanation(explanation)
 
 
-@app.command()
 def datasets() -> None:
-    """List the data sets that are known by name."""
+    """List the data sets that can be used by name."""
     from rnn_keras.cli.tables import print_corpora
     from rnn_keras.datasets.corpora import cache_folder
 
     print_corpora()
     print(f"Downloads are kept in {cache_folder()} (RNN_KERAS_CACHE moves it).")
+
+
+# The order in which --help lists them.
+for command in train, evaluate, predict, explain, compare, doctor, export, datasets:
+    app.command()(command)
 
 
 @contextmanager

@@ -1,17 +1,18 @@
 """rnn-keras compare."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from rnn_keras.cli.options import (
-    BY_THE_TEXTS,
     Encoding,
+    Epochs,
     LabelColumn,
     NoHeader,
+    ResultsFolder,
     Source,
     TextColumn,
+    TokenUnit,
 )
 from rnn_keras.cli.shared import columns, load, one_line_errors, say
 from rnn_keras.utils.errors import InputError
@@ -20,51 +21,73 @@ from rnn_keras.utils.quiet import import_quietly
 
 def compare(
     source: Source,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")],
+    out: ResultsFolder,
     cells: Annotated[
-        str, typer.Option(metavar="CELL,CELL", help="Recurrent cells.")
+        str,
+        typer.Option(
+            metavar="CELL,...", help="Recurrent layers to compare, separated by commas."
+        ),
     ] = "simple_rnn,lstm,gru",
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each network.")] = 5,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Number of runs of each network, with different seeds."
+        ),
+    ] = 5,
     match: Annotated[
         Literal["units", "parameters", "seconds"],
-        typer.Option(help="What the cells have alike."),
+        typer.Option(
+            help="What to hold equal across cells: the size of the state, the number "
+            "of parameters, or the seconds of a training step."
+        ),
     ] = "parameters",
     units: Annotated[
-        int, typer.Option(min=1, help="Of the cell that has the most of it.")
+        int,
+        typer.Option(
+            min=1,
+            help="State size of the largest cell; the others are sized to match.",
+        ),
     ] = 64,
     reference: Annotated[
-        str, typer.Option(metavar="MODEL", help="Differences are to this model.")
+        str,
+        typer.Option(
+            metavar="MODEL", help="Model to which the differences are computed."
+        ),
     ] = "tfidf_2",
     metric: Annotated[
-        Literal["accuracy", "macro_f1"], typer.Option(help="What is compared.")
+        Literal["accuracy", "macro_f1"], typer.Option(help="Score to compare.")
     ] = "accuracy",
     linear: Annotated[
         bool,
-        typer.Option(help="Compare the networks with a linear model added, too."),
+        typer.Option(
+            help="Also compare each cell with a linear model of n-grams added."
+        ),
     ] = True,
-    unit: Annotated[
-        Literal["word", "character"] | None,
-        typer.Option(help="What a token is.", show_default=BY_THE_TEXTS),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Passes at most.", show_default=BY_THE_TEXTS),
-    ] = None,
+    unit: TokenUnit = None,
+    epochs: Epochs = None,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
     no_header: NoHeader = False,
     encoding: Encoding = "utf-8",
     force: Annotated[
         bool,
-        typer.Option("--force", help="Replace a comparison of other texts in DIR."),
+        typer.Option(
+            "--force", help="Replace a comparison of other texts or settings in DIR."
+        ),
     ] = False,
 ) -> None:
-    """Compare cells over several seeds, beside what anyone would try first.
+    """Compare recurrent cells and simple baselines over several seeds.
 
-    All are trained and tested on the same texts. Beside the cells stand the majority
-    class, TF-IDF with logistic regression, and a network without recurrence. Writes
-    every run as it ends, and goes on where it was stopped; then runs.csv, summary.csv
-    and comparison.png, and prints means with their 95 % intervals.
+    All models are trained and tested on the same texts. The baselines are always
+    included: the majority class (majority), TF-IDF with logistic regression on single
+    tokens, pairs or triples (tfidf_1, tfidf_2, tfidf_3), and a network that averages
+    the token vectors and has no recurrence (mean_embedding).
+
+    Writes runs.csv, summary.csv and comparison.png to DIR and prints mean scores with
+    their 95 % intervals.
+
+    Every run is saved as it ends. To continue a comparison that was stopped, give the
+    same command again.
     """
     with one_line_errors():
         table = columns(text_column, label_column, no_header, encoding)

@@ -19,8 +19,9 @@ def doctor(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE|DIR",
-            help="Labelled texts, as train takes them, or the folder of a run.",
+            metavar="SOURCE|RUN",
+            help="Labelled texts, as rnn-keras train takes them, or the folder of a "
+            "finished run.",
             show_default=False,
         ),
     ],
@@ -28,13 +29,17 @@ def doctor(
         str | None,
         typer.Option(
             metavar="SOURCE",
-            help="Of a run: its texts, or others to look at it with.",
-            show_default="what the run names",
+            help="Texts to examine a run with.",
+            show_default="the run's own",
         ),
     ] = None,
     test: Annotated[
         str | None,
-        typer.Option(metavar="SOURCE", help="The test part, as of train."),
+        typer.Option(
+            metavar="SOURCE",
+            help="Labelled texts that serve as the test part.",
+            show_default=False,
+        ),
     ] = None,
     as_json: AsJson = False,
     text_column: TextColumn = None,
@@ -42,13 +47,17 @@ def doctor(
     no_header: NoHeader = False,
     encoding: Encoding = "utf-8",
 ) -> None:
-    """Look for what spoils a training: in its texts before, in the run after it.
+    """Find problems in labelled texts or in a finished run.
 
-    Of labelled texts: repeats, also across a test part, contradictions, labels in the
-    texts, small classes, cut texts, unknown tokens, the unit. Of a run: loss, scores,
-    overfitting, padding, saturation, gradients, embeddings, and how its texts are
-    read. Says what was found, the worst first, and what to do. Ends with status 1
-    where there is an error or a warning, 0 where there are notes at most, 2 where
+    In labelled texts it looks for repeats (also between the training and the test
+    part), equal texts with different labels, class names that stand in the texts,
+    small classes, cut texts, unknown tokens, and a choice of words where characters
+    suit the texts better, or the reverse. In a run it checks the loss, the scores,
+    overfitting, padding, saturated units, gradients, embeddings, and how its texts are
+    read.
+
+    Prints each finding and what to do about it, the worst first. The exit status is 1
+    if there is an error or a warning, 0 if there are only notes or nothing, and 2 if
     the input cannot be read.
     """
     from rnn_keras.experiments.run_files import is_run

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from rnn_keras.cli.options import RunFolder
+from rnn_keras.cli.options import SavedRun
 from rnn_keras.cli.shared import load_classifier, one_line_errors, say
 from rnn_keras.utils.quiet import import_quietly
 
@@ -22,36 +22,40 @@ WHAT = {
 
 
 def export(
-    run: RunFolder,
+    run: SavedRun,
     format: Annotated[
         Literal["saved_model", "onnx", "litert"],
-        typer.Option(help="Of the model.", show_default=False),
+        typer.Option(help="File format to write.", show_default=False),
     ],
     out: Annotated[
         Path,
         typer.Option(
             metavar="PATH",
-            help="A folder for saved_model, a .onnx or .tflite file for the others.",
+            help="Where to write: a new folder for saved_model, a .onnx file for "
+            "onnx, a .tflite file for litert.",
         ),
     ],
     length: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Token ids a text, of litert.",
-            show_default="where the classifier cuts texts",
+            help="Number of token ids per text, for litert only.",
+            show_default="the length at which the classifier cuts texts",
         ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an older export at PATH.")
     ] = False,
 ) -> None:
-    """Write a classifier for another program.
+    """Export a classifier so that other programs can run it.
 
-    A saved_model takes strings. onnx and litert take token ids, which
-    rnn_keras.exported makes of texts without TensorFlow, by the JSON file that is
-    written beside them; litert takes a fixed number a text. What was written is run,
-    and kept only where it answers as the classifier does.
+    A saved_model takes texts. onnx and litert take token ids: a JSON file with the
+    vocabulary and the tokenizer's rules is written beside the model, and
+    rnn_keras.exported turns texts into ids with it, without TensorFlow. A litert model
+    takes a fixed number of ids per text.
+
+    The exported model is run beside the classifier and kept only if both give the same
+    probabilities.
     """
     from rnn_keras.export.files import check_targets
 

@@ -1,48 +1,80 @@
-"""What several commands take: arguments and options, each with its line of help."""
+"""Arguments and options that several commands take, each with its help text.
+
+An option of a single command stands in the module of that command.
+"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-# The default of what `rnn_keras.recipe` chooses.
-BY_THE_TEXTS = "by the texts"
+# The default of the settings that `rnn_keras.classification.recipe` chooses.
+BY_THE_TEXTS = "chosen from your texts"
 
 Source = Annotated[
     str,
     typer.Argument(
-        help="A data set's name, a .csv, .tsv, .jsonl or .parquet file, or a "
-        "folder with one subfolder a class.",
+        metavar="SOURCE",
+        help="Labelled texts: the name of a data set (see rnn-keras datasets), a .csv, "
+        ".tsv, .jsonl or .parquet file, or a folder with one subfolder of .txt files "
+        "per class.",
         show_default=False,
     ),
 ]
-RunFolder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="What train wrote.", show_default=False)
+SavedRun = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        help="The folder that rnn-keras train wrote, or a .keras file.",
+        show_default=False,
+    ),
+]
+ResultsFolder = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder to write the results to.")
+]
+TokenUnit = Annotated[
+    Literal["word", "character"] | None,
+    typer.Option(
+        help="Whether a token is a word or a character.", show_default=BY_THE_TEXTS
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Largest number of passes over the training texts.",
+        show_default=BY_THE_TEXTS,
+    ),
 ]
 TextColumn = Annotated[
     str | None,
     typer.Option(
         metavar="NAME|POSITION",
-        help="The column of the texts; positions count from 0.",
-        show_default="text, message, review, ...",
+        help="Column of the texts, by name or by position from 0.",
+        show_default="the one called text, message, review, ...",
     ),
 ]
 LabelColumn = Annotated[
     str | None,
     typer.Option(
         metavar="NAME|POSITION",
-        help="The column of the labels.",
-        show_default="label, class, category, ...",
+        help="Column of the labels, by name or by position from 0.",
+        show_default="the one called label, class, category, ...",
     ),
 ]
-NoHeader = Annotated[bool, typer.Option("--no-header", help="Row 1 is data already.")]
-Encoding = Annotated[str, typer.Option(help="Of the files, e.g. gb18030, latin-1.")]
+NoHeader = Annotated[
+    bool,
+    typer.Option("--no-header", help="The first row holds data, not column names."),
+]
+Encoding = Annotated[
+    str, typer.Option(help="Text encoding of the files, e.g. gb18030 or latin-1.")
+]
 Streamed = Annotated[
     bool | None,
     typer.Option(
         "--stream/--no-stream",
-        help="Read SOURCE piece by piece, as often as need be.",
-        show_default="if it is too large for the memory",
+        help="Read the table from disk in pieces instead of loading it into memory.",
+        show_default="stream if the table is too large for memory",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -8,11 +8,14 @@ import typer
 from rnn_keras.cli.options import (
     BY_THE_TEXTS,
     Encoding,
+    Epochs,
     LabelColumn,
     NoHeader,
+    ResultsFolder,
     Source,
     Streamed,
     TextColumn,
+    TokenUnit,
 )
 from rnn_keras.cli.shared import (
     columns,
@@ -27,48 +30,61 @@ from rnn_keras.utils.quiet import import_quietly
 
 def train(
     source: Source,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")],
+    out: ResultsFolder,
     cell: Annotated[
-        Literal["simple_rnn", "lstm", "gru"], typer.Option(help="Recurrent cell.")
+        Literal["simple_rnn", "lstm", "gru"],
+        typer.Option(help="Kind of recurrent layer."),
     ] = "gru",
-    unit: Annotated[
-        Literal["word", "character"] | None,
-        typer.Option(help="What a token is.", show_default=BY_THE_TEXTS),
-    ] = None,
-    units: Annotated[int, typer.Option(min=1, help="Size of the state.")] = 64,
+    unit: TokenUnit = None,
+    units: Annotated[
+        int,
+        typer.Option(min=1, help="Size of the hidden state, in each direction."),
+    ] = 64,
     embedding_dim: Annotated[
-        int, typer.Option(min=1, help="Of a token's vector.")
+        int, typer.Option(min=1, help="Size of the vector of a token.")
     ] = 128,
-    num_layers: Annotated[int, typer.Option(min=1, help="Recurrent layers.")] = 1,
-    bidirectional: Annotated[bool, typer.Option(help="Read from both ends.")] = True,
+    num_layers: Annotated[
+        int, typer.Option(min=1, help="Number of recurrent layers.")
+    ] = 1,
+    bidirectional: Annotated[
+        bool, typer.Option(help="Read every text forwards and backwards.")
+    ] = True,
     pooling: Annotated[
         Literal["last", "max", "mean", "max_mean"],
-        typer.Option(help="Of the states over time: the last, or all pooled."),
+        typer.Option(
+            help="How a text's hidden states become one vector: the last state, the "
+            "maximum over all steps, their mean, or maximum and mean side by side."
+        ),
     ] = "max_mean",
     dropout: Annotated[
-        float, typer.Option(min=0, max=0.95, help="Share of values dropped.")
+        float,
+        typer.Option(
+            min=0,
+            max=0.95,
+            help="Dropout rate of the token vectors and of the pooled states.",
+        ),
     ] = 0.5,
     token_dropout: Annotated[
         float | None,
         typer.Option(
             min=0,
             max=0.95,
-            help="Share of tokens dropped.",
+            help="Share of tokens whose whole vector is set to 0 in training.",
             show_default=BY_THE_TEXTS,
         ),
     ] = None,
     linear: Annotated[
         bool,
-        typer.Option(help="Add a linear model of n-grams to the network's answer."),
+        typer.Option(help="Add a linear model of n-grams to the network."),
     ] = True,
     max_tokens: Annotated[
-        int, typer.Option(min=3, help="Size of the vocabulary at most.")
+        int, typer.Option(min=3, help="Largest size of the vocabulary.")
     ] = 20_000,
     min_count: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Tokens seen less often stay unknown.",
+            help="Tokens that occur less often in the training texts count as unknown.",
             show_default=BY_THE_TEXTS,
         ),
     ] = None,
@@ -76,31 +92,44 @@ def train(
         int | None,
         typer.Option(
             min=0,
-            help="Cut texts after so many tokens; 0: never.",
+            help="Number of tokens after which a text is cut; 0 means never.",
             show_default=BY_THE_TEXTS,
         ),
     ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(min=1, help="Passes at most.", show_default=BY_THE_TEXTS),
-    ] = None,
+    epochs: Epochs = None,
     patience: Annotated[
-        int, typer.Option(min=1, help="Epochs without a gain before it stops.")
+        int,
+        typer.Option(
+            min=1,
+            help="Stop after this many epochs without a lower validation loss.",
+        ),
     ] = 3,
-    batch_size: Annotated[int, typer.Option(min=1, help="Texts in a step.")] = 32,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Number of texts in a training step.")
+    ] = 32,
     learning_rate: Annotated[
         float | None,
-        typer.Option(min=0, help="Of the first epoch.", show_default=BY_THE_TEXTS),
+        typer.Option(
+            min=0,
+            help="Initial learning rate; falls linearly to 0.",
+            show_default=BY_THE_TEXTS,
+        ),
     ] = None,
     seed: Annotated[
         int,
         typer.Option(
-            min=0, max=2**32 - 1, help="Fixes splits, weights, dropout and order."
+            min=0,
+            max=2**32 - 1,
+            help="Random seed of the split, the initial weights, dropout and the "
+            "order of the texts.",
         ),
     ] = 0,
     checkpoint_every: Annotated[
         float,
-        typer.Option(min=0, help="Seconds after which the run's state is kept."),
+        typer.Option(
+            min=0,
+            help="Seconds between checkpoints, from which a stopped run continues.",
+        ),
     ] = 30.0,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
@@ -110,27 +139,32 @@ def train(
         str | None,
         typer.Option(
             metavar="SOURCE",
-            help="Score on these texts instead of on a fifth of SOURCE.",
+            help="Other labelled texts to test on, instead of a fifth of SOURCE.",
+            show_default=False,
         ),
     ] = None,
     streamed: Streamed = None,
     distributed: Annotated[
         bool,
         typer.Option(
-            "--distributed", help="With the other processes of this run, by JAX."
+            "--distributed", help="Train together with other processes (JAX backend)."
         ),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an older run in DIR.")
     ] = False,
 ) -> None:
-    """Train a classifier, score it and save it.
+    """Train a classifier on labelled texts, test it and save it.
 
-    A fifth of SOURCE is held out for the scores, a tenth to decide when to stop and
-    how much a linear model of n-grams is to count beside the network. Writes
-    model.keras, metrics.json, history.csv, curves.png and confusion.png, and prints
-    the scores with those of the network alone and of TF-IDF with logistic regression.
-    Stopped or killed, the same command goes on where the state was last kept.
+    One fifth of SOURCE is held out as the test part, unless SOURCE has one of its own
+    or --test names another. One tenth is the validation part: it decides when
+    training stops and how much weight the n-gram model gets beside the network.
+
+    Writes model.keras, metrics.json, history.csv, curves.png and confusion.png to DIR.
+    Prints the test scores of the classifier, of its network alone, and of a baseline:
+    TF-IDF with logistic regression (LR).
+
+    To continue a run that was stopped or killed, give the same command again.
     """
     table = columns(text_column, label_column, no_header, encoding)
     settings = {
