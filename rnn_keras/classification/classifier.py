@@ -25,11 +25,12 @@ from rnn_keras.datasets.labelled import class_indices, class_names_of, classes_t
 from rnn_keras.datasets.streaming import WINDOW, Stream
 from rnn_keras.layers.ngram_logits import LinearPath, linear_path
 from rnn_keras.layers.text_vectorizer import TextVectorizer, Unit
-from rnn_keras.models.builders import Cell, Pooling, build_classifier
+from rnn_keras.models.builders import build_classifier
 from rnn_keras.scoring import count_answers
 from rnn_keras.training.batches import StreamedIds
 from rnn_keras.training.checkpoints import Checkpoints
 from rnn_keras.training.trainer import Pair, compile_network, hold_out, train
+from rnn_keras.utils.choices import CellName, Pooling
 from rnn_keras.utils.errors import InputError, check_pairs
 from rnn_keras.utils.predictions import Prediction, name_predictions, run_by_length
 
@@ -261,7 +262,7 @@ class TextClassifier(keras.Model):
         texts: Sequence[str] | Stream,
         labels: Sequence[Any] | None = None,
         *,
-        cell: Cell = "gru",
+        cell: CellName = "gru",
         units: int = 64,
         embedding_dim: int = 128,
         num_layers: int = 1,

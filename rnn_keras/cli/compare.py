@@ -15,6 +15,7 @@ from rnn_keras.cli.options import (
     TokenUnit,
 )
 from rnn_keras.cli.shared import columns, load, one_line_errors, say
+from rnn_keras.utils.choices import CELL_NAMES
 from rnn_keras.utils.errors import InputError
 from rnn_keras.utils.quiet import import_quietly
 
@@ -27,7 +28,7 @@ def compare(
         typer.Option(
             metavar="CELL,...", help="Recurrent layers to compare, separated by commas."
         ),
-    ] = "simple_rnn,lstm,gru",
+    ] = ",".join(CELL_NAMES),
     seeds: Annotated[
         int,
         typer.Option(
@@ -128,8 +129,7 @@ def _check_cells(cells: str) -> tuple[str, ...]:
         InputError: if one is unknown.
     """
     names = tuple(dict.fromkeys(name.strip() for name in cells.split(",")))
-    known = ("simple_rnn", "lstm", "gru")
     for name in names:
-        if name not in known:
-            raise InputError(f"--cells: {name!r} is none of {', '.join(known)}")
+        if name not in CELL_NAMES:
+            raise InputError(f"--cells: {name!r} is none of {', '.join(CELL_NAMES)}")
     return names

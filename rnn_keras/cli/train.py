@@ -1,7 +1,7 @@
 """rnn-keras train."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -25,6 +25,7 @@ from rnn_keras.cli.shared import (
     say,
     stream,
 )
+from rnn_keras.utils.choices import CellName, Pooling
 from rnn_keras.utils.quiet import import_quietly
 
 
@@ -32,7 +33,7 @@ def train(
     source: Source,
     out: ResultsFolder,
     cell: Annotated[
-        Literal["simple_rnn", "lstm", "gru"],
+        CellName,
         typer.Option(help="Kind of recurrent layer."),
     ] = "gru",
     unit: TokenUnit = None,
@@ -50,7 +51,7 @@ def train(
         bool, typer.Option(help="Read every text forwards and backwards.")
     ] = True,
     pooling: Annotated[
-        Literal["last", "max", "mean", "max_mean"],
+        Pooling,
         typer.Option(
             help="How a text's hidden states become one vector: the last state, the "
             "maximum over all steps, their mean, or maximum and mean side by side."

@@ -39,9 +39,9 @@ from rnn_keras.experiments.size_matching import (
     match_seconds,
     step_seconds,
 )
-from rnn_keras.models.builders import Cell
 from rnn_keras.plots.curves import plot_comparison
 from rnn_keras.scoring import METRICS, Scores
+from rnn_keras.utils.choices import CELL_NAMES, CellName
 from rnn_keras.utils.errors import InputError, check_choice
 from rnn_keras.utils.files import not_written, write_whole
 from rnn_keras.utils.progress import progress_bar
@@ -235,7 +235,7 @@ def compare(
     splits: Splits,
     out: str | Path | None = None,
     *,
-    cells: Sequence[Cell] = ("simple_rnn", "lstm", "gru"),
+    cells: Sequence[CellName] = CELL_NAMES,
     seeds: int = 5,
     match: Match = "parameters",
     units: int = 64,
@@ -310,7 +310,7 @@ def write_summary(
 
 
 def models_of(
-    splits: Splits, cells: Sequence[Cell], settings: dict[str, Any]
+    splits: Splits, cells: Sequence[CellName], settings: dict[str, Any]
 ) -> list[str]:
     """The names of all models that `compare` would train."""
     every = contestants(splits.train.texts, dict.fromkeys(cells, 1), settings)
@@ -329,15 +329,15 @@ def _key(job: Job) -> str:
 
 def _sizes(
     splits: Splits,
-    cells: Sequence[Cell],
+    cells: Sequence[CellName],
     match: Match,
     units: int,
     settings: dict[str, Any],
-) -> dict[Cell, int]:
+) -> dict[CellName, int]:
     texts, labels = splits.train.texts, splits.train.labels
     of_model = {k: v for k, v in settings.items() if k not in FIT_SETTINGS}
 
-    def build(cell: Cell, n: int) -> TextClassifier:
+    def build(cell: CellName, n: int) -> TextClassifier:
         return TextClassifier.from_texts(
             texts, labels, **{**of_model, "cell": cell, "units": n}
         )
@@ -356,7 +356,7 @@ def _sizes(
     epochs = settings.get("epochs") or recipe.epochs
     batch_size = settings.get("batch_size", 32)
 
-    def seconds(cell: Cell, n: int) -> float:
+    def seconds(cell: CellName, n: int) -> float:
         model = build(cell, n)
         data = (
             model.preprocessor.encode(texts).ids,

@@ -11,10 +11,10 @@ from typing import Literal
 import keras
 import numpy as np
 
-from rnn_keras.models.builders import Cell
 from rnn_keras.training import loop
 from rnn_keras.training.batches import Batches
 from rnn_keras.training.loop import lengths_to_compile
+from rnn_keras.utils.choices import CellName
 
 Match = Literal["units", "parameters", "seconds"]
 _MOST_UNITS = 4096
@@ -23,8 +23,8 @@ _PASSES = 4
 
 
 def match_parameters(
-    cells: Sequence[Cell], units: int, count: Callable[[Cell, int], int]
-) -> dict[Cell, int]:
+    cells: Sequence[CellName], units: int, count: Callable[[CellName, int], int]
+) -> dict[CellName, int]:
     """Units at which all cells have about as many parameters as the largest.
 
     Args:
@@ -45,8 +45,8 @@ def match_parameters(
 
 
 def match_seconds(
-    cells: Sequence[Cell], units: int, seconds: Callable[[Cell, int], float]
-) -> dict[Cell, int]:
+    cells: Sequence[CellName], units: int, seconds: Callable[[CellName, int], float]
+) -> dict[CellName, int]:
     """Units at which a step of all cells takes about as long as the slowest.
 
     The size is doubled until it takes longer; the answer lies between the last two,

@@ -12,7 +12,7 @@ import_quietly()  # before a module below imports TensorFlow or Keras
 
 from rnn_keras.layers.audio import LogMel, SureBlank
 from rnn_keras.layers.masked import (
-    POOLINGS,
+    POOLING_MODES,
     Dropout,
     MaskedPooling1D,
     MissingValues,
@@ -25,7 +25,7 @@ from rnn_keras.layers.text_vectorizer import TextVectorizer
 __all__ = [
     "GRU",
     "LSTM",
-    "POOLINGS",
+    "POOLING_MODES",
     "Dropout",
     "LinearPath",
     "LogMel",

@@ -8,10 +8,8 @@ from keras import ops
 
 from rnn_keras.utils.errors import check_choice
 
-Pooling = Literal["max", "mean", "max_mean"]
-
-
-POOLINGS = get_args(Pooling)
+PoolingMode = Literal["max", "mean", "max_mean"]
+POOLING_MODES: tuple[PoolingMode, ...] = get_args(PoolingMode)
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
@@ -38,8 +36,8 @@ class MaskedPooling1D(keras.layers.Layer):
         ValueError: for an unknown `mode`.
     """
 
-    def __init__(self, mode: Pooling = "max_mean", **kwargs: Any):
-        check_choice("mode", mode, POOLINGS)
+    def __init__(self, mode: PoolingMode = "max_mean", **kwargs: Any):
+        check_choice("mode", mode, POOLING_MODES)
         super().__init__(**kwargs)
         self.mode = mode
         self.supports_masking = True

@@ -10,25 +10,25 @@ Builders for numbers over time: plain functional Keras models, as in `models`.
 """
 
 import math
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
 
 from rnn_keras.layers.audio import LogMel, SureBlank
 from rnn_keras.layers.masked import (
-    POOLINGS,
     Dropout,
     MaskedPooling1D,
     MissingValues,
     ReversibleEmbedding,
 )
 from rnn_keras.layers.recurrent import GRU, LSTM, SimpleRNN
+from rnn_keras.utils.choices import CELL_NAMES, POOLINGS, CellName, Pooling
 from rnn_keras.utils.errors import check_choice, check_sizes
 
-Cell = Literal["simple_rnn", "lstm", "gru"]
-Pooling = Literal["last", "max", "mean", "max_mean"]
-CELLS = {
+# The recurrent layer of each cell; the keys are all names that `cell` may have.
+CELLS: dict[CellName, Callable[..., keras.layers.RNN]] = {
     "simple_rnn": SimpleRNN,
     "lstm": LSTM,
     "gru": GRU,
@@ -39,7 +39,7 @@ def build_classifier(
     vocabulary_size: int,
     num_classes: int,
     *,
-    cell: Cell = "simple_rnn",
+    cell: CellName = "simple_rnn",
     units: int = 64,
     embedding_dim: int = 64,
     num_layers: int = 1,
@@ -88,8 +88,8 @@ def build_classifier(
     >>> build_classifier(16, 2, units=8, embedding_dim=8).count_params()
     282
     """
-    check_choice("cell", cell, tuple(CELLS))
-    check_choice("pooling", pooling, ("last", *POOLINGS))
+    check_choice("cell", cell, CELL_NAMES)
+    check_choice("pooling", pooling, POOLINGS)
     check_sizes(
         vocabulary_size=vocabulary_size,
         num_classes=num_classes,
@@ -124,7 +124,7 @@ def build_classifier(
 def build_language_model(
     vocabulary_size: int,
     *,
-    cell: Cell = "gru",
+    cell: CellName = "gru",
     units: int = 256,
     embedding_dim: int = 64,
     num_layers: int = 1,
@@ -159,7 +159,7 @@ def build_language_model(
     >>> build_language_model(66, units=8, embedding_dim=4).output_shape
     (None, None, 66)
     """
-    check_choice("cell", cell, tuple(CELLS))
+    check_choice("cell", cell, CELL_NAMES)
     check_sizes(
         vocabulary_size=vocabulary_size,
         units=units,
@@ -180,7 +180,7 @@ def build_translator(
     target_vocabulary_size: int,
     *,
     attention: bool = True,
-    cell: Cell = "gru",
+    cell: CellName = "gru",
     units: int = 256,
     embedding_dim: int = 128,
     dropout: float = 0.0,
@@ -222,7 +222,7 @@ def build_translator(
     >>> build_translator(9, 12, units=8, embedding_dim=4).output_shape
     (None, None, 12)
     """
-    check_choice("cell", cell, tuple(CELLS))
+    check_choice("cell", cell, CELL_NAMES)
     check_sizes(
         source_vocabulary_size=source_vocabulary_size,
         target_vocabulary_size=target_vocabulary_size,
@@ -292,7 +292,7 @@ def build_forecaster(
     *,
     num_targets: int = 1,
     num_quantiles: int = 1,
-    cell: Cell = "gru",
+    cell: CellName = "gru",
     units: int = 32,
     num_layers: int = 1,
     dropout: float = 0.0,
@@ -326,7 +326,7 @@ def build_forecaster(
     >>> build_forecaster(3, 24, num_quantiles=3).output_shape
     (None, 24, 1, 3)
     """
-    check_choice("cell", cell, tuple(CELLS))
+    check_choice("cell", cell, CELL_NAMES)
     check_sizes(
         num_features=num_features,
         horizon=horizon,
@@ -355,7 +355,7 @@ def build_speech_recognizer(
     num_mel_bins: int = 20,
     stride: int = 160,
     window: int = 200,
-    cell: Cell = "gru",
+    cell: CellName = "gru",
     units: int = 64,
     num_layers: int = 2,
     dropout: float = 0.0,
@@ -393,7 +393,7 @@ def build_speech_recognizer(
     >>> build_speech_recognizer(11, units=8).output_shape
     (None, None, 11)
     """
-    check_choice("cell", cell, tuple(CELLS))
+    check_choice("cell", cell, CELL_NAMES)
     check_sizes(
         vocabulary_size=vocabulary_size,
         rate=rate,

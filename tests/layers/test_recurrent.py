@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from rnn_keras import layers
 from rnn_keras.layers import recurrence
-from rnn_keras.layers.masked import POOLINGS, MaskedPooling1D
+from rnn_keras.layers.masked import POOLING_MODES, MaskedPooling1D
 
 
 def pooled_by_hand(inputs, mask, mode):
@@ -31,7 +31,7 @@ MASKS = {
 }
 
 
-@pytest.mark.parametrize("mode", POOLINGS)
+@pytest.mark.parametrize("mode", POOLING_MODES)
 @pytest.mark.parametrize("padding", MASKS)
 def test_pools_real_steps_only(mode, padding):
     mask = np.array(MASKS[padding], bool)
@@ -40,7 +40,7 @@ def test_pools_real_steps_only(mode, padding):
     np.testing.assert_allclose(outputs, pooled_by_hand(inputs, mask, mode), rtol=1e-5)
 
 
-@pytest.mark.parametrize("mode", POOLINGS)
+@pytest.mark.parametrize("mode", POOLING_MODES)
 def test_without_a_mask_every_step_is_real(mode):
     inputs = np.random.default_rng(0).normal(size=(2, 4, 3)).astype("float32")
     layer = MaskedPooling1D(mode)
@@ -49,7 +49,7 @@ def test_without_a_mask_every_step_is_real(mode):
 
 
 @pytest.mark.parametrize("padding", [np.inf, -np.inf, np.nan])
-@pytest.mark.parametrize("mode", POOLINGS)
+@pytest.mark.parametrize("mode", POOLING_MODES)
 def test_nothing_in_the_padding_comes_through(mode, padding):
     inputs = np.full((1, 3, 2), padding, "float32")
     inputs[0, 0] = [1, -2]
@@ -57,7 +57,7 @@ def test_nothing_in_the_padding_comes_through(mode, padding):
     assert np.asarray(outputs).tolist() == [[1, -2] * len(mode.split("_"))]
 
 
-@pytest.mark.parametrize("mode", POOLINGS)
+@pytest.mark.parametrize("mode", POOLING_MODES)
 def test_gradient_reaches_real_steps_only_and_is_finite(mode):
     inputs = tf.Variable(np.random.default_rng(0).normal(size=(2, 3, 2)))
     mask = tf.constant([[True, True, False], [False, False, False]])
@@ -70,7 +70,7 @@ def test_gradient_reaches_real_steps_only_and_is_finite(mode):
     np.testing.assert_allclose(gradient[0].sum(axis=0), len(mode.split("_")))
 
 
-@pytest.mark.parametrize("mode", POOLINGS)
+@pytest.mark.parametrize("mode", POOLING_MODES)
 def test_shape_and_configuration(mode):
     layer = MaskedPooling1D(mode, name="pooling")
     symbolic = layer(keras.KerasTensor((None, None, 5)))
