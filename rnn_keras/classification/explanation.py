@@ -169,7 +169,7 @@ def ngram_contributions(
     """
     length = len(ids)
     keys, real = (np.asarray(a)[0] for a in ngrams(ids[None], path.max_ngram))
-    rows = np.where(real, np.asarray(path._rows_of(keys[None]))[0], -1)
+    rows = np.where(real, np.asarray(path.find_rows(keys[None]))[0], -1)
     known, at, times = np.unique(rows, return_inverse=True, return_counts=True)
     table = path.table.numpy()[known] * (known >= 0)[:, None]
     norm = np.sqrt(max(table[:, -1].sum(), 1e-12))

@@ -22,7 +22,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from rnn_keras.layers.masked import MaskedPooling1D
-from rnn_keras.layers.ngram_logits import _MULTIPLIER, LinearPath
+from rnn_keras.layers.ngram_logits import KEY_MULTIPLIER, LinearPath
 from rnn_keras.layers.recurrent import ACTIVATION_NAMES, kind_of, readers_of
 from rnn_keras.utils.errors import InputError
 
@@ -239,7 +239,7 @@ def _pooled(graph: Graph, layer: MaskedPooling1D, x: str, masks: _Masks) -> str:
 def _linear(graph: Graph, path: LinearPath, logits: str, masks: _Masks) -> str:
     """`LinearPath.call`, operation by operation."""
     keys, real = _ngrams(graph, path.max_ngram, masks)
-    rows = graph.add("Where", real, _rows_of(graph, path, keys), -1)
+    rows = graph.add("Where", real, _find_rows(graph, path, keys), -1)
     # Equal ones stand side by side once sorted, and count once.
     positions = graph.slice(graph.add("Shape", rows), 1, 2, 0)
     rows, _ = graph.add("TopK", rows, positions, outputs=2, axis=1)
@@ -270,7 +270,7 @@ def _ngrams(graph: Graph, max_ngram: int, masks: _Masks) -> tuple[str, str]:
         if n > 1:
             key = graph.slice(key, 0, -1, 1)
         tokens, end = (graph.slice(x, n - 1, None, 1) for x in (ids, position))
-        key = graph.add("Add", graph.add("Mul", key, _MULTIPLIER), tokens)
+        key = graph.add("Add", graph.add("Mul", key, KEY_MULTIPLIER), tokens)
         if n == 1:
             begun = graph.add("GreaterOrEqual", end, 1)
             inside = graph.add("LessOrEqual", end, masks.length)
@@ -282,8 +282,8 @@ def _ngrams(graph: Graph, max_ngram: int, masks: _Masks) -> tuple[str, str]:
     return graph.add("Concat", *keys, axis=1), graph.add("Concat", *real, axis=1)
 
 
-def _rows_of(graph: Graph, path: LinearPath, keys: str) -> str:
-    """`LinearPath._rows_of`: where keys stand in the table, or -1."""
+def _find_rows(graph: Graph, path: LinearPath, keys: str) -> str:
+    """`LinearPath.find_rows`: where keys stand in the table, or -1."""
     table = graph.add("Identity", _array(path.keys, np.int32))
     row = graph.add("Mul", keys, 0)
     for i in reversed(range((path.rows - 1).bit_length())):

@@ -27,7 +27,7 @@ from rnn_keras.utils.errors import check_sizes
 # 2**32 over the golden ratio, as an int32. Its multiples keep apart as far as can be
 # (D. E. Knuth, "The art of computer programming", volume 3, section 6.4): no two pairs
 # of ids below 52,000 have one key, and of longer n-grams next to none.
-_MULTIPLIER = 0x9E3779B9 - 2**32
+KEY_MULTIPLIER = 0x9E3779B9 - 2**32
 # The network as it is, and half of the linear logits beside it.
 _BELIEF = np.array([1.0, 0.5])
 _CHUNK = 256
@@ -143,7 +143,7 @@ class LinearPath(keras.layers.Layer):
     def linear_logits(self, ids: Any) -> Any:
         """Of the n-grams alone: `(batch, num_classes)`."""
         keys, real = ngrams(ids, self.max_ngram)
-        rows = ops.sort(ops.where(real, self._rows_of(keys), -1), axis=1)
+        rows = ops.sort(ops.where(real, self.find_rows(keys), -1), axis=1)
         repeated = ops.pad(rows[:, 1:] == rows[:, :-1], ((0, 0), (1, 0)))
         counts = ops.cast((rows >= 0) & ~repeated, self.compute_dtype)
         found = ops.take(self.table, ops.maximum(rows, 0), axis=0)
@@ -151,7 +151,7 @@ class LinearPath(keras.layers.Layer):
         # A text without a known n-gram has no norm, and only the bias speaks.
         return sums[:, :-1] / ops.sqrt(ops.maximum(sums[:, -1:], 1e-12)) + self.bias
 
-    def _rows_of(self, keys: Any) -> Any:
+    def find_rows(self, keys: Any) -> Any:
         """Where `keys` stand in the sorted table of keys; -1 where they do not.
 
         A binary search of plain gathers, which every format of export has.
@@ -252,7 +252,7 @@ def ngrams(ids: Any, max_ngram: int) -> tuple[Any, Any]:
     key, keys, real = ops.ones_like(ids), [], []
     for n in range(1, max_ngram + 1):
         end = position[:, n - 1 :]
-        key = (key if n == 1 else key[:, :-1]) * _MULTIPLIER + ids[:, n - 1 :]
+        key = (key if n == 1 else key[:, :-1]) * KEY_MULTIPLIER + ids[:, n - 1 :]
         keys.append(key)
         inside = (end >= 1) & (end <= length) if n == 1 else end <= length + 1
         real.append(inside & (length > 0))

@@ -151,10 +151,13 @@ class TextVectorizer(keras.layers.TextVectorization):
         for name, value in (("min_count", min_count), ("max_length", max_length)):
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be positive. Received: {value}")
-        words = separate_words if lowercase else separate_cased_words
+        if unit == "character":
+            standardize = replace_nul
+        else:
+            standardize = separate_words if lowercase else separate_cased_words
         super().__init__(
             max_tokens=max_tokens,
-            standardize=words if unit == "word" else replace_nul,
+            standardize=standardize,
             split="whitespace" if unit == "word" else "character",
             # One more than is kept: it tells a text that is cut from one that fits.
             output_sequence_length=None if max_length is None else max_length + 1,
@@ -162,6 +165,7 @@ class TextVectorizer(keras.layers.TextVectorization):
             **kwargs,
         )
         self._graph: Any = None
+        self.standardize = standardize
         self.unit = unit
         self.lowercase = lowercase
         self.max_tokens = max_tokens
@@ -225,7 +229,7 @@ class TextVectorizer(keras.layers.TextVectorization):
         return self._graph(strings)
 
     def _tokens(self, strings: tf.Tensor) -> tf.RaggedTensor:
-        strings = self._standardize(strings)
+        strings = self.standardize(strings)
         if self.unit == "word":
             return tf.strings.split(strings)
         return tf.strings.unicode_split(strings, "UTF-8")

@@ -10,7 +10,12 @@ from scipy.special import log_softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from rnn_keras.layers.ngram_logits import _MULTIPLIER, LinearPath, linear_path, ngrams
+from rnn_keras.layers.ngram_logits import (
+    KEY_MULTIPLIER,
+    LinearPath,
+    linear_path,
+    ngrams,
+)
 
 
 def some_texts(classes, n=60, vocabulary=12, longest=9, seed=0):
@@ -53,10 +58,10 @@ def test_ngrams_are_those_of_a_text(max_ngram):
 
 def test_pairs_of_ids_have_keys_of_their_own():
     # Two pairs with one key: (a - b) * multiplier = d - c, modulo 2**32.
-    apart = np.arange(1, 52_000, dtype=np.int64) * _MULTIPLIER % 2**32
+    apart = np.arange(1, 52_000, dtype=np.int64) * KEY_MULTIPLIER % 2**32
     assert np.minimum(apart, 2**32 - apart).min() >= 52_000
     keys, real = map(np.asarray, ngrams(np.array([[51_999, 7]], np.int32), 2))
-    last = _MULTIPLIER**2 + 7 * _MULTIPLIER
+    last = KEY_MULTIPLIER**2 + 7 * KEY_MULTIPLIER
     assert int(keys[real][-1]) % 2**32 == last % 2**32
 
 
