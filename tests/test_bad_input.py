@@ -614,40 +614,40 @@ CASES = [
         "a bomb",
         {"t.csv.gz": gzip.compress(b"a" * 10**6)},
         (
-            "t.csv.gz: unpacks to more than 200,800 bytes, of 1,004; if that is "
-            "meant to be so, unpack it and give what is inside"
+            "t.csv.gz: unpacks to more than 200,800 bytes from 1,004; "
+            "if that is intended, unpack it and give the file inside"
         ),
     ),
     bad(
         "a bomb of bz2",
         {"t.csv.bz2": bz2.compress(b"a" * 10**6)},
         (
-            "t.csv.bz2: unpacks to more than 100,000 bytes, of 48; if that is meant "
-            "to be so, unpack it and give what is inside"
+            "t.csv.bz2: unpacks to more than 100,000 bytes from 48; "
+            "if that is intended, unpack it and give the file inside"
         ),
     ),
     bad(
         "a bomb of xz",
         {"t.jsonl.xz": lzma.compress(b"\n" * 10**6)},
         (
-            "t.jsonl.xz: unpacks to more than 100,000 bytes, of 276; if that is "
-            "meant to be so, unpack it and give what is inside"
+            "t.jsonl.xz: unpacks to more than 100,000 bytes from 276; "
+            "if that is intended, unpack it and give the file inside"
         ),
     ),
     bad(
         "a bomb of zip",
         {"t.csv.zip": zipped([("t.csv", b"a" * 10**6)], compression=8)},
         (
-            "t.csv.zip: unpacks to more than 218,800 bytes, of 1,094; if that is "
-            "meant to be so, unpack it and give what is inside"
+            "t.csv.zip: unpacks to more than 218,800 bytes from 1,094; "
+            "if that is intended, unpack it and give the file inside"
         ),
     ),
     bad(
         "a bomb of Parquet",
         {"t.parquet": parquet(text=["abc"] * 10**6, label=["d"] * 10**6)},
         (
-            "t.parquet: unpacks to more than 1,351,200 bytes, of 6,756; if that is "
-            "meant to be so, unpack it and give what is inside"
+            "t.parquet: unpacks to more than 1,351,200 bytes from 6,756; "
+            "if that is intended, unpack it and give the file inside"
         ),
     ),
     # Folders.
@@ -824,7 +824,7 @@ def check(case, folder, status, stdout, stderr, before):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_one_line_and_nothing_else(case, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(opening, "SMALL", 100_000)
+    monkeypatch.setattr(opening, "HARMLESS_BYTES", 100_000)
     make(tmp_path, case.files)
     before = snapshot(tmp_path)
     result = CliRunner().invoke(app, shlex.split(case.command))

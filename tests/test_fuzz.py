@@ -40,7 +40,7 @@ LABELS = ("good", "bad")
 def workshop(tmp_path_factory):
     """A folder, and a small bound of what files may unpack to."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(opening, "SMALL", 2**20)
+        patch.setattr(opening, "HARMLESS_BYTES", 2**20)
         yield tmp_path_factory.mktemp("fuzz")
 
 

@@ -1,12 +1,19 @@
-"""A stranger's file as a stream of bytes or lines: plain or packed, never endless.
+"""Reads files that other people made, and writes files completely or not at all.
 
-A file may be named like a table and be a pipe, which is waited for forever; or be a few
-kilobytes that unpack to more than the memory holds. Both are refused here, where every
-reader of tables, texts and series gets its stream from. Nothing is unpacked to disk, so
-no member of an archive can land anywhere.
+Reading: a name that ends with `.csv` may belong to a pipe, which would block forever,
+and a few kilobytes may unpack to more than the memory holds. Every reader of tables,
+texts and series opens its file here, where both are refused. Nothing is unpacked to
+disk, so a member of an archive cannot overwrite anything.
+
+Writing: a file is written under another name, flushed to the disk and renamed, so that
+it is complete whenever it is there, even after a power cut.
+
+Errors of the system, of decoders and of parsers become one-line `InputError`s
+(`refuse_unreadable`, `refuse_unwritable`). What the content means is not decided here.
 """
 
 import bz2
+import codecs
 import errno
 import gzip
 import io
@@ -18,16 +25,16 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any, Literal
 
 from rnn_keras.utils.errors import InputError, reason_of
 
-# What reading a file may raise that is not what its name says. Errors of pandas and
-# pyarrow are ValueErrors, a member that is not in its archive is a KeyError, and
-# RuntimeErrors are of encrypted archives, and of JSON, whose reader is recursive.
+# What reading a damaged or mislabelled file may raise. Errors of pandas and pyarrow are
+# ValueErrors; an archive without the expected member raises KeyError; an encrypted one
+# raises RuntimeError, and so does the recursive reader of JSON.
 UNREADABLE = (
     OSError,
     EOFError,
@@ -42,26 +49,72 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-# Text packs to a third or a tenth of its size, a table of few different rows to a
-# fiftieth; one byte repeated to a thousandth, and by `.bz2` or `.xz` to far less.
-LARGEST_RATIO = 200
-# Below, unpacking does no harm whatever the ratio.
-SMALL = 100_000_000
-_OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+# Text shrinks to between a third and a tenth when it is packed, a table with few
+# distinct rows to a fiftieth; a single repeated byte shrinks to a thousandth, with
+# `.bz2` or `.xz` to far less.
+MAX_UNPACKED_RATIO = 200
+# Unpacking to this many bytes is always allowed: it does no harm.
+HARMLESS_BYTES = 100_000_000
+_OPENERS: dict[str, Callable[..., Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+}
+
+
+@contextmanager
+def refuse_unreadable(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    encoding: str | None = None,
+    errors: tuple[type[Exception], ...] = UNREADABLE,
+    describe: Callable[[Exception], str] | None = None,
+) -> Iterator[None]:
+    """Turn errors of reading a file into an `InputError` of one line.
+
+    An `InputError` that is raised inside passes unchanged.
+
+    Args:
+        path: the file.
+        name: what the message calls the file; by default its path.
+        encoding: how its bytes are decoded. With it, a decoding error is reported with
+            the place of the first invalid byte and advice on the option --encoding.
+        errors: the types of errors that mean an unreadable file.
+        describe: returns what the message says after the name of the file; by default
+            "cannot be read" with the reason.
+
+    Raises:
+        InputError: if one of `errors` is raised inside.
+    """
+    name = str(path) if name is None else name
+    try:
+        yield
+    except InputError:
+        raise
+    except errors as error:
+        if isinstance(error, UnicodeError) and encoding is not None:
+            said = _describe_wrong_encoding(Path(path), encoding)
+        elif describe is not None:
+            said = describe(error)
+        else:
+            said = f"cannot be read ({reason_of(error)})"
+        raise InputError(f"{name}: {said}") from error
 
 
 def kind_of_path(path: Path) -> Literal["file", "folder", "other"] | None:
-    """What there is: a pipe or device is "other"; `None` where there is nothing.
+    """What a path leads to; "other" is a pipe or device, `None` means nothing.
 
     Raises:
-        InputError: if that cannot be told, as in a folder that may not be looked into.
+        InputError: if the system does not tell, for example because the folder may not
+            be searched.
     """
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        # A name longer than one can be, or with a NUL in it, is no file's.
+        # No file can have a name that is too long or contains NUL.
         if getattr(error, "errno", None) in (None, errno.ENAMETOOLONG):
             return None
         raise InputError(f"{path}: cannot be read ({reason_of(error)})") from error
@@ -71,33 +124,35 @@ def kind_of_path(path: Path) -> Literal["file", "folder", "other"] | None:
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """The bytes of a regular file.
+    """Open a regular file for reading bytes.
 
     Raises:
-        FileNotFoundError: if there is nothing.
+        FileNotFoundError: if there is no such file.
         OSError: if it may not be read.
         InputError: if it is a folder, pipe or device.
     """
-    # A pipe that nobody writes to would be waited for in `open` itself.
-    found = os.stat(path).st_mode
-    if not stat.S_ISREG(found):
-        what = "a folder" if stat.S_ISDIR(found) else "a pipe or device"
-        raise InputError(f"{path}: {what}, where a file is expected")
+    # Looked at first, because `open` itself would wait for a pipe's writer.
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        found = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
+        raise InputError(f"{path}: {found}, where a file is expected")
     return open(path, "rb")
 
 
 @contextmanager
 def open_bytes(path: Path, suffix: str | None = None) -> Iterator[IO[bytes]]:
-    """The content of a file, unpacked if its name ends with .gz, .bz2, .xz or .zip.
+    """Open a file for reading bytes, and unpack it if its name says that it is packed.
 
     Args:
-        path: of the file.
-        suffix: one of these, where the name does not say it.
+        path: the file.
+        suffix: ".gz", ".bz2", ".xz" or ".zip" if the name does not end with it; any
+            other suffix means that the file is not packed.
 
     Raises:
-        FileNotFoundError: if there is nothing.
-        InputError: if it is no regular file, or an archive of anything but one file;
-            or, while it is read, if it unpacks to far more than it is.
+        FileNotFoundError: if there is no such file.
+        InputError: if it is not a regular file, or an archive that does not hold
+            exactly one file; while reading, if it unpacks to more than
+            `max_unpacked_bytes`.
     """
     suffix = path.suffix.lower() if suffix is None else suffix
     with open_file(path) as file:
@@ -107,41 +162,44 @@ def open_bytes(path: Path, suffix: str | None = None) -> Iterator[IO[bytes]]:
                 zipfile.ZipFile(file) as archive,
                 archive.open(_only_member(path, archive)) as member,
             ):
-                yield _bounded(path, member, size)
+                yield _limit(path, member, size)
         elif suffix in _OPENERS:
             with _OPENERS[suffix](file, "rb") as unpacked:
-                yield _bounded(path, unpacked, size)
+                yield _limit(path, unpacked, size)
         else:
             yield file
 
 
 @contextmanager
 def open_lines(path: Path, encoding: str = "utf-8") -> Iterator[IO[str]]:
-    """The same as text. Of UTF-8, a byte order mark is dropped."""
-    with open_bytes(path) as raw, io.TextIOWrapper(raw, codec(encoding)) as lines:
+    """Open a file like `open_bytes`, for reading text.
+
+    A byte order mark at the start of UTF-8 is dropped.
+    """
+    with open_bytes(path) as raw, io.TextIOWrapper(raw, codec_for(encoding)) as lines:
         yield lines
 
 
-def codec(encoding: str) -> str:
-    """Of UTF-8 the variant that drops a byte order mark."""
+def codec_for(encoding: str) -> str:
+    """The codec for an encoding: for UTF-8 the one that drops a byte order mark."""
     return "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
 
 
-def largest(packed: int) -> int:
-    """The bytes that so many may unpack to."""
-    return max(SMALL, LARGEST_RATIO * packed)
+def max_unpacked_bytes(packed: int) -> int:
+    """How many bytes a packed file of `packed` bytes may unpack to."""
+    return max(HARMLESS_BYTES, MAX_UNPACKED_RATIO * packed)
 
 
-def too_large(path: Path, packed: int) -> InputError:
-    """What is said of a file that unpacks to more."""
+def unpacks_too_large(path: Path, packed: int) -> InputError:
+    """The error for a file of `packed` bytes that unpacks to more than it may."""
     return InputError(
-        f"{path}: unpacks to more than {largest(packed):,} bytes, of {packed:,}; if "
-        "that is meant to be so, unpack it and give what is inside"
+        f"{path}: unpacks to more than {max_unpacked_bytes(packed):,} bytes from "
+        f"{packed:,}; if that is intended, unpack it and give the file inside"
     )
 
 
 def is_encrypted(member: zipfile.ZipInfo) -> bool:
-    """Whether it is read with a password only."""
+    """Whether reading a member of a ZIP archive takes a password."""
     return bool(member.flag_bits & 1)
 
 
@@ -149,14 +207,14 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     members = [
         member
         for member in archive.infolist()
-        # macOS packs a second file beside each, with what its Finder knows of it.
+        # macOS adds a second file for each, with the Finder's notes.
         if not member.is_dir() and not member.filename.startswith("__MACOSX/")
     ]
     if len(members) != 1:
         raise InputError(f"{path}: {len(members)} files inside; expected one")
     name = members[0].filename
-    ways = (PurePosixPath(name), PureWindowsPath(name))
-    if any(way.anchor or ".." in way.parts for way in ways):
+    readings = (PurePosixPath(name), PureWindowsPath(name))
+    if any(reading.anchor or ".." in reading.parts for reading in readings):
         raise InputError(
             f"{path}: the file inside is called {name!r}, a place outside the archive; "
             "unpack it and give the table itself"
@@ -168,44 +226,103 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     return members[0]
 
 
-def _bounded(path: Path, raw: IO[bytes], packed: int) -> IO[bytes]:
-    return io.BufferedReader(_Bounded(path, raw, packed), 2**16)
+def _limit(path: Path, raw: IO[bytes], packed: int) -> IO[bytes]:
+    return io.BufferedReader(_LimitedReader(path, raw, packed), 2**16)
 
 
-class _Bounded(io.RawIOBase):
-    """A stream that ends with an error once it gets too long."""
+class _LimitedReader(io.RawIOBase):
+    """A stream that raises `InputError` once it has given more bytes than it may."""
 
     def __init__(self, path: Path, raw: IO[bytes], packed: int):
         self.path, self.raw, self.packed = path, raw, packed
-        self.room = largest(packed)
+        self.bytes_left = max_unpacked_bytes(packed)
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray) -> int:
+    def readinto(self, buffer: Any) -> int:
         part = self.raw.read(len(buffer))
-        self.room -= len(part)
-        if self.room < 0:
-            raise too_large(self.path, self.packed)
+        self.bytes_left -= len(part)
+        if self.bytes_left < 0:
+            raise unpacks_too_large(self.path, self.packed)
         buffer[: len(part)] = part
         return len(part)
 
 
-def not_written(path: Path, error: Exception, kept: bool = False) -> InputError:
-    """What is said of a file or folder that cannot be written.
+def _describe_wrong_encoding(path: Path, encoding: str) -> str:
+    """Where a file turns out not to have an encoding, and what to do about it."""
+    try:
+        place, start = _first_undecodable_byte(path, encoding)
+    except UNREADABLE:  # the file has changed meanwhile
+        place, start = "place unknown", b""
+    advice = "give its encoding, for example --encoding gb18030 or latin-1"
+    if codec_for(encoding) == "utf-8-sig" and start in (b"\xff\xfe", b"\xfe\xff"):
+        advice = "it begins like UTF-16: --encoding utf-16"
+    return f"not {encoding} text ({place}); {advice}"
+
+
+def _first_undecodable_byte(path: Path, encoding: str) -> tuple[str, bytes]:
+    """The value and line of the first byte that is invalid; the first two bytes."""
+    decoder = codecs.getincrementaldecoder(codec_for(encoding))()
+    number, line, start = 0, b"", b""
+    with open_bytes(path) as raw:
+        try:
+            for line in raw:
+                number, start = number + 1, start or line[:2]
+                decoder.decode(line)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            line = error.object[error.start :]
+        except UnicodeError:  # of some codecs, without a position
+            pass
+    return f"byte 0x{line[0]:02x} in line {number:,}", start
+
+
+@contextmanager
+def refuse_unwritable(
+    path: str | Path,
+    *,
+    errors: tuple[type[Exception], ...] = (OSError,),
+    can_resume: Callable[[], bool] = lambda: False,
+) -> Iterator[None]:
+    """Turn errors of writing a file or folder into an `InputError` of one line.
 
     Args:
-        path: of it.
-        error: of the system, or of what was to write.
-        kept: whether there is a state to go on from.
+        path: the file or folder.
+        errors: the types of errors that mean that it cannot be written.
+        can_resume: called after an error; tells whether there is a checkpoint from
+            which the same command can go on.
+
+    Raises:
+        InputError: if one of `errors` is raised inside.
     """
-    more = "; the last good state is kept, and the same command goes on from it"
+    try:
+        yield
+    except InputError:
+        raise
+    except errors as error:
+        raise not_written(Path(path), error, can_resume()) from error
+
+
+def not_written(path: Path, error: Exception, kept: bool = False) -> InputError:
+    """The error for a file or folder that cannot be written.
+
+    Args:
+        path: the file or folder.
+        error: the reason.
+        kept: whether there is a checkpoint to go on from.
+    """
+    advice = "; the last checkpoint is kept, and the same command goes on from it"
     reason = getattr(error, "strerror", None) or error
-    return InputError(f"{path}: cannot be written ({reason}){more if kept else ''}")
+    return InputError(f"{path}: cannot be written ({reason}){advice if kept else ''}")
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all, whenever the machine stops."""
+    """Write a file that is complete whenever it is there.
+
+    Raises:
+        OSError: if it cannot be written; a file that was there before is unchanged.
+    """
     aside = path.with_name(f".{path.name}.part")
     try:
         with aside.open("wb") as file:
@@ -216,11 +333,11 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    _sync(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync(folder: Path) -> None:
-    """Have the names in a folder on the disk, too; Windows cannot open one."""
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk; Windows has no way to do so."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -229,9 +346,14 @@ def _sync(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _read_json(path: Path) -> Any:
-    """What a file holds; `None` where there is none, or it is no JSON."""
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; `None` if there is none or it is not JSON."""
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
+
+
+# Names of before, until their last users are renamed.
+codec, largest, too_large = codec_for, max_unpacked_bytes, unpacks_too_large
+_sync, _read_json = sync_folder, read_json

@@ -384,7 +384,7 @@ except InputError as error:
     )
     assert shown.stdout == (
         f"{tmp_path}/.unfinished/checkpoints: cannot be written (File too large); the "
-        "last good state is kept, and the same command goes on from it\n"
+        "last checkpoint is kept, and the same command goes on from it\n"
     ), shown.stderr
     lines = []
     train(tmp_path, max_length=2, dropout=0.3, report=lines.append)

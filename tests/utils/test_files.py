@@ -15,7 +15,13 @@ from rnn_keras.datasets.loaders import load_pairs, load_series, load_text
 from rnn_keras.datasets.tables import read_folder, read_table
 from rnn_keras.utils import files as opening
 from rnn_keras.utils.errors import InputError, reason_within
-from rnn_keras.utils.files import kind_of_path, open_bytes, open_lines
+from rnn_keras.utils.files import (
+    kind_of_path,
+    open_bytes,
+    open_lines,
+    refuse_unreadable,
+    refuse_unwritable,
+)
 
 ROWS = b"text,label\n" + b"".join(b"%d text,%d\n" % (i, i % 2) for i in range(2000))
 
@@ -47,8 +53,8 @@ def test_the_bound_is_the_larger_of_two(packer, tmp_path, monkeypatch):
         (0, ratio * 1.01, True),
         (0, ratio * 0.99, False),
     ):
-        monkeypatch.setattr(opening, "SMALL", small)
-        monkeypatch.setattr(opening, "LARGEST_RATIO", largest)
+        monkeypatch.setattr(opening, "HARMLESS_BYTES", small)
+        monkeypatch.setattr(opening, "MAX_UNPACKED_RATIO", largest)
         with open_bytes(path) as content:
             if fits:
                 assert content.read() == ROWS
@@ -60,8 +66,8 @@ def test_the_bound_is_the_larger_of_two(packer, tmp_path, monkeypatch):
 @pytest.mark.parametrize("packer", PACKERS)
 def test_a_bomb_is_stopped_long_before_its_end(packer, tmp_path, monkeypatch):
     """A hundred times the bound, of which next to nothing is unpacked."""
-    monkeypatch.setattr(opening, "SMALL", 10**6)
-    monkeypatch.setattr(opening, "LARGEST_RATIO", 1)
+    monkeypatch.setattr(opening, "HARMLESS_BYTES", 10**6)
+    monkeypatch.setattr(opening, "MAX_UNPACKED_RATIO", 1)
     path = tmp_path / f"t.csv{packer}"
     path.write_bytes(PACKERS[packer](b"a" * 10**8))
     parts = []
@@ -75,9 +81,9 @@ def test_a_bomb_is_stopped_long_before_its_end(packer, tmp_path, monkeypatch):
 def test_ordinary_tables_are_far_from_the_bound():
     """What is read without a word: the same few rows a hundred thousand times."""
     rows = b"the same text again and again,label\n" * 10**5
-    assert opening.largest(len(gzip.compress(rows))) > len(rows)
-    assert opening.SMALL >= 10**8
-    assert opening.LARGEST_RATIO >= 200
+    assert opening.max_unpacked_bytes(len(gzip.compress(rows))) > len(rows)
+    assert opening.HARMLESS_BYTES >= 10**8
+    assert opening.MAX_UNPACKED_RATIO >= 200
 
 
 @pytest.mark.parametrize(
@@ -168,6 +174,93 @@ def test_lines_have_no_byte_order_mark(tmp_path):
         (tmp_path / "t.txt").write_bytes(mark + b"a\r\nb")
         with open_lines(tmp_path / "t.txt", encoding) as lines:
             assert list(lines) == ["a\n", "b"]
+
+
+def refused(path, error, **options):
+    """What is said of a file whose reading raises `error`."""
+    with pytest.raises(InputError) as raised, refuse_unreadable(path, **options):
+        raise error
+    return str(raised.value)
+
+
+def refused_encoding(path, encoding):
+    """What is said of a file that is decoded."""
+    with (
+        pytest.raises(InputError) as raised,
+        refuse_unreadable(path, encoding=encoding),
+    ):
+        read_lines(path, encoding)
+    return str(raised.value)
+
+
+def read_lines(path, encoding):
+    with open_lines(path, encoding) as lines:
+        return list(lines)
+
+
+def test_an_unreadable_file_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "t.csv"
+    for error, reason in (
+        (PermissionError(13, "Permission denied"), "Permission denied"),
+        (EOFError("too short"), "too short"),
+        (MemoryError(), "it takes more memory than there is"),
+        (LookupError("unknown encoding: x; use codecs"), "unknown encoding: x"),
+    ):
+        assert refused(path, error) == f"{path}: cannot be read ({reason})"
+    assert refused(path, EOFError("end"), name="mine") == "mine: cannot be read (end)"
+    described = refused(path, EOFError("end"), describe=lambda e: f"no table: {e}")
+    assert described == f"{path}: no table: end"
+    # What is refused already, and mistakes of the program, pass.
+    assert refused(path, InputError("as it was")) == "as it was"
+    with pytest.raises(TypeError, match="ours"), refuse_unreadable(path):
+        raise TypeError("ours")
+    assert "ours" in refused(path, TypeError("ours"), errors=(TypeError,))
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "place"),
+    [
+        (b"a\nb\xe9c\n", "utf-8", "byte 0xe9 in line 2"),
+        (b"\xef\xbb\xbfa\n\xc3", "utf-8", "byte 0xc3 in line 2"),
+        (b"text,label\n\xff,a\n", "gb18030", "byte 0xff in line 2"),
+        (b"a\xff", "ascii", "byte 0xff in line 1"),
+        # A byte order mark is missing; Python 3.13 says so in another way than 3.12.
+        (b"text,label\na", "utf-16", "byte 0x74 in line 1"),
+    ],
+)
+def test_a_wrong_encoding_is_located(content, encoding, place, tmp_path):
+    path = tmp_path / "t.txt"
+    path.write_bytes(content)
+    assert refused_encoding(path, encoding) == (
+        f"{path}: not {encoding} text ({place}); give its encoding, for example "
+        "--encoding gb18030 or latin-1"
+    )
+
+
+def test_utf_16_is_recognised_by_its_mark(tmp_path):
+    path = tmp_path / "t.txt"
+    path.write_bytes("a".encode("utf-16"))
+    said = refused_encoding(path, "utf-8")
+    assert said.endswith("it begins like UTF-16: --encoding utf-16")
+
+
+def test_an_unwritable_file_is_refused_in_one_line(tmp_path):
+    full = OSError(28, "No space left on device")
+    for options, advice in (
+        ({}, ""),
+        (
+            {"can_resume": lambda: True},
+            "; the last checkpoint is kept, and the same command goes on from it",
+        ),
+    ):
+        with (
+            pytest.raises(InputError) as raised,
+            refuse_unwritable(tmp_path, **options),
+        ):
+            raise full
+        assert str(raised.value) == (
+            f"{tmp_path}: cannot be written (No space left on device){advice}"
+        )
 
 
 # Tables that are odd, but whole.
