@@ -6,43 +6,36 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 BIN := .venv/bin
 # Another interpreter, or other pins, make the environment stale.
 READY := .venv/ready-$(VERSION)
-RUN := runs/demo
-ALL_NOTEBOOKS := $(wildcard notebooks/*.ipynb notebooks/solutions/*.ipynb)
-DATA_NOTEBOOKS := $(wildcard notebooks/0[89]_*.ipynb notebooks/1*_*.ipynb)
-NOTEBOOKS := $(filter-out $(DATA_NOTEBOOKS),$(ALL_NOTEBOOKS))
-# A notebook runs in its own folder, where a relative path would lead elsewhere.
-ifneq ($(RNN_KERAS_CACHE),)
-override RNN_KERAS_CACHE := $(shell $(PYTHON) -c \
-  'import os, sys; print(os.path.abspath(sys.argv[1]))' "$(RNN_KERAS_CACHE)")
-export RNN_KERAS_CACHE
-endif
-NBVAL := $(BIN)/pytest -q -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval.cfg
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+  --constraint constraints.txt --editable
+PYTEST := $(BIN)/pytest -q -n 2
 
-.PHONY: help demo test test-portable test-data bench bench-quality lint unit fuzz nbval notebooks lab clean
+.PHONY: help demo test lint unit nbval test-exhaustive test-data test-portable fuzz \
+  bench bench-quality notebooks lab clean
 
 help:
-	@echo "make demo           train on the bundled messages, then classify three"
-	@echo "make test           ruff, unit tests, notebooks against their stored outputs"
-	@echo "make test-portable  the notebooks with other kernels and one thread"
-	@echo "make test-data      tests and notebooks on the corpora in RNN_KERAS_CACHE"
-	@echo "make fuzz           two thousand arbitrary files and texts of each kind"
-	@echo "make bench          speed beside stock Keras and PyTorch, to benchmarks/speed.md"
-	@echo "make bench-quality  what the recipe and each of its choices are worth, to benchmarks/"
-	@echo "make notebooks      run all notebooks again, in place"
-	@echo "make lab            open the notebooks in JupyterLab"
+	@echo "make demo             train on the bundled messages, then classify three"
+	@echo "make test             lint, types, unit tests, notebooks against their outputs"
+	@echo "make test-exhaustive  every combination of what make test tries a few of"
+	@echo "make test-data        tests and notebooks on the corpora in RNN_KERAS_CACHE"
+	@echo "make test-portable    the notebooks as other processors would compute them"
+	@echo "make fuzz             two thousand arbitrary files and texts of each kind"
+	@echo "make bench            speed beside stock Keras and PyTorch, to benchmarks/speed.md"
+	@echo "make bench-quality    what each choice of the recipe is worth, to benchmarks/"
+	@echo "make notebooks        run all notebooks again, in place"
+	@echo "make lab              open the notebooks in JupyterLab"
 
 $(READY): pyproject.toml constraints.txt
 	@case "$(VERSION)" in 3.11|3.12|3.13) ;; *) \
 	  echo "$(PYTHON) is Python $(VERSION); 3.11 to 3.13 is needed: make PYTHON=python3.12 ..." >&2; \
 	  exit 2;; esac
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable ".[distributed,export,notebooks,parquet,test]"
+	$(INSTALL) ".[distributed,export,notebooks,parquet,test]"
 	@touch $@
 
 demo: $(READY)
-	$(BIN)/rnn-keras train messages --out $(RUN) --force
-	$(BIN)/rnn-keras predict $(RUN) \
+	$(BIN)/rnn-keras train messages --out runs/demo --force
+	$(BIN)/rnn-keras predict runs/demo \
 	  "Running late, start without me" \
 	  "WINNER! Claim your free cash prize now, click the link" \
 	  "急需用钱？低息贷款，当天到账，加微信"
@@ -52,45 +45,54 @@ test: lint unit nbval
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 unit: $(READY)
-	$(BIN)/pytest -q -n 2 -m "not data" --doctest-modules tests rnn_keras
-
-# The same strangers' files and texts as in the unit tests, two thousand of each kind.
-fuzz: $(READY)
-	$(BIN)/pytest -q -n 2 --hypothesis-profile=fuzz tests/test_fuzz.py
+	$(PYTEST)
 
 nbval: $(READY)
-	$(NBVAL) $(NOTEBOOKS)
+	$(PYTEST) --nbval --dist loadfile
 
-# Stored outputs must hold on other processors: without oneDNN's kernels, and on
-# one thread, sums are taken in another order.
+test-exhaustive: $(READY)
+	$(PYTEST) -m exhaustive
+
+test-data: export RNN_KERAS_REQUIRE_DATA = 1
+test-data: $(READY)
+	$(PYTEST) -m data --dist loadgroup
+	$(PYTEST) --nbval --dist loadfile notebooks/0[89]_*.ipynb notebooks/1*_*.ipynb
+
+# Stored outputs must hold on other processors: with fewer instructions, without
+# oneDNN's kernels, and on one thread, sums are taken in another order.
 test-portable: $(READY)
 	TF_ENABLE_ONEDNN_OPTS=0 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
 	  OMP_NUM_THREADS=1 $(MAKE) nbval
+	XLA_FLAGS=--xla_cpu_max_isa=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 OPENBLAS_CORETYPE=Haswell \
+	  $(MAKE) nbval
+	XLA_FLAGS=--xla_cpu_max_isa=AVX ONEDNN_MAX_CPU_ISA=AVX OPENBLAS_CORETYPE=Sandybridge \
+	  $(MAKE) nbval
 
-test-data: $(READY)
-	$(BIN)/pytest -q -n 2 --dist loadgroup -m data -rs tests
-	$(NBVAL) $(DATA_NOTEBOOKS)
+# The same arbitrary files and texts as in the unit tests, two thousand of each kind.
+fuzz: $(READY)
+	$(PYTEST) -m "not data" --hypothesis-profile=fuzz tests/test_fuzz.py
 
 # The peers come in here, and only here.
 bench: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable ".[bench]"
+	$(INSTALL) ".[bench]"
 	$(BIN)/python benchmarks/speed.py
 
 bench-quality: $(READY)
-	$(BIN)/python benchmarks/quality.py
-	$(BIN)/python benchmarks/real_data.py
-	for name in language_model translation forecasting speech; do \
+	for name in quality real_data language_model translation forecasting speech; do \
 	  $(BIN)/python benchmarks/$$name.py || exit; done
 
+# A notebook runs in its own folder, where a relative path would lead elsewhere.
 notebooks: $(READY)
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
-	  --ExecutePreprocessor.record_timing=False $(ALL_NOTEBOOKS)
+	RNN_KERAS_CACHE="$${RNN_KERAS_CACHE:+$$(realpath "$$RNN_KERAS_CACHE")}" \
+	  $(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+	  --ExecutePreprocessor.record_timing=False notebooks/*.ipynb notebooks/solutions/*.ipynb
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks
 
 clean:
-	rm -rf .venv runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv runs .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache

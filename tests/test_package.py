@@ -1,5 +1,6 @@
 """What holds for the repository as a whole."""
 
+import json
 import os
 import re
 import subprocess
@@ -62,10 +63,8 @@ def test_importing_the_package_alone_is_quick_and_a_wrong_name_is_an_error():
     "code",
     [
         "from rnn_keras import build_classifier; build_classifier(9, 2)",
-        "from rnn_keras import layers; layers.SimpleRNN(2)",
         "from rnn_keras.layers import GRU",
         "from rnn_keras.doctor import examine_network",
-        "from rnn_keras.classification import TextClassifier",
     ],
 )
 def test_the_first_use_of_tensorflow_is_quiet(code):
@@ -91,14 +90,72 @@ def test_what_was_held_back_is_shown_when_tensorflow_cannot_be_imported(tmp_path
     assert "ImportError: broken" in shown.stderr
 
 
-def test_make_gives_notebooks_an_absolute_cache():
-    # They run in a folder of their own: a relative one was looked for there.
+def test_pytest_with_nbval_checks_the_notebooks_and_alone_the_unit_tests():
+    def collected(*options):
+        shown = subprocess.run(
+            [sys.executable, "-m", "pytest", "--collect-only", "-q", *options],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return {line.split("::")[0] for line in shown.stdout.splitlines()}
+
+    with_nbval = collected("--nbval")
+    assert {"notebooks/01_quickstart.ipynb", "notebooks/12_speech.ipynb"} <= with_nbval
+    assert not any(name.startswith(("tests/", "rnn_keras/")) for name in with_nbval)
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_a_notebook_is_skipped_or_fails_where_its_data_are_missing(required, tmp_path):
+    environment = {**os.environ, "RNN_KERAS_CACHE": str(tmp_path)}
+    environment.pop("RNN_KERAS_REQUIRE_DATA", None)
+    command = [sys.executable, "-m", "pytest", "--nbval", "-q"]
+    if required:
+        environment["RNN_KERAS_REQUIRE_DATA"] = "1"
     shown = subprocess.run(
-        ["make", "--silent", "--eval", 'show:; @echo "$$RNN_KERAS_CACHE"', "show"],
+        [*command, "-rs", "-x", "notebooks/12_speech.ipynb"],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        check=True,
-        env={**os.environ, "RNN_KERAS_CACHE": "../the cache", "MAKEFLAGS": ""},
+        env=environment,
     )
-    assert shown.stdout == f"{ROOT.parent / 'the cache'}\n"
+    assert "spoken_digits not found" in shown.stdout
+    assert shown.returncode == required
+
+
+def test_a_relative_cache_is_found_from_the_folder_of_the_notebooks(tmp_path):
+    # A notebook runs in its own folder: a relative path was looked for there.
+    (tmp_path / "the cache").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    conftest = Path("notebooks", "conftest.py")
+    (tmp_path / conftest).write_text((ROOT / conftest).read_text())
+    cell = {
+        "cell_type": "code",
+        "execution_count": 1,
+        "metadata": {},
+        "source": 'import os\nprint(os.path.isdir(os.environ["RNN_KERAS_CACHE"]))',
+        "outputs": [{"name": "stdout", "output_type": "stream", "text": "True\n"}],
+    }
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    (tmp_path / "notebooks" / "cell.ipynb").write_text(
+        json.dumps(
+            {
+                "cells": [cell],
+                "metadata": {"kernelspec": kernel},
+                "nbformat": 4,
+                "nbformat_minor": 4,
+            }
+        )
+    )
+    (tmp_path / "nbval.cfg").write_text("")
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\naddopts = --nbval-sanitize-with=nbval.cfg\ntestpaths = notebooks\n"
+    )
+    subprocess.run(
+        [sys.executable, "-m", "pytest", "--nbval", "-q"],
+        cwd=tmp_path,
+        env={**os.environ, "RNN_KERAS_CACHE": "the cache"},
+        check=True,
+        capture_output=True,
+    )
