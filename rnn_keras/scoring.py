@@ -245,9 +245,7 @@ class Scores:
         one, other = self._resampled[model], self._resampled[reference]
         # If both models have several runs, the one with fewer runs decides.
         freedom = min([f for f in (one.freedom, other.freedom) if f] or [0])
-        difference = _Resampled(
-            one.texts - other.texts, one.runs - other.runs, freedom
-        )
+        difference = _Resampled(one.texts - other.texts, one.runs - other.runs, freedom)
         low, high = _bounds(difference).clip(-1, 1).tolist()
         return Interval(mean, low, high)
 
