@@ -1,6 +1,7 @@
-"""What goes on inside a recurrence: states, gates, gradients through time.
+"""Looks inside a recurrence: states, gates, and gradients through time.
 
-`stepwise` runs a network one step at a time; `dynamics` measures what it finds there.
+`stepwise` runs a network one step at a time and keeps every state. `dynamics` computes
+gradients, Jacobians, gates and saturation from these states.
 """
 
 from rnn_keras.utils.quiet import import_quietly

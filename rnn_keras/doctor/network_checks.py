@@ -20,7 +20,7 @@ import numpy as np
 
 from rnn_keras.diagnostics.dynamics import gradient_flow, saturation
 from rnn_keras.doctor.findings import EXAMPLES, Finding
-from rnn_keras.layers.recurrent import readers_of
+from rnn_keras.layers.recurrent import recurrent_layers_in
 from rnn_keras.layers.text_vectorizer import UNKNOWN_ID
 from rnn_keras.scoring import share_interval
 from rnn_keras.utils.errors import InputError, check_pairs
@@ -240,7 +240,7 @@ def _exploding(network: keras.Model, flow: dict[str, np.ndarray]) -> Finding | N
     backwards = {
         reader.name
         for layer in network.layers
-        for reader in readers_of(layer)
+        for reader in recurrent_layers_in(layer)
         if reader.go_backwards
     }
     for key, norms in flow.items():

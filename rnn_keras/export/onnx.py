@@ -23,7 +23,11 @@ from onnx import helper, numpy_helper
 
 from rnn_keras.layers.masked import MaskedPooling1D
 from rnn_keras.layers.ngram_logits import KEY_MULTIPLIER, LinearPath
-from rnn_keras.layers.recurrent import ACTIVATION_NAMES, kind_of, readers_of
+from rnn_keras.layers.recurrent import (
+    ACTIVATION_NAMES,
+    recurrent_kind,
+    recurrent_layers_in,
+)
 from rnn_keras.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -166,7 +170,7 @@ def _layer(graph: Graph, layer: keras.layers.Layer, x: str, masks: _Masks) -> st
         if layer.activation is keras.activations.linear:
             return product
         return graph.add(_activation(layer, layer.activation), product)
-    readers = list(readers_of(layer))
+    readers = list(recurrent_layers_in(layer))
     if not readers or getattr(layer, "merge_mode", "concat") != "concat":
         raise _no_counterpart(layer, f"a {type(layer).__name__}")
     read = [_recurrent(graph, reader, x, masks) for reader in readers]
@@ -175,7 +179,7 @@ def _layer(graph: Graph, layer: keras.layers.Layer, x: str, masks: _Masks) -> st
 
 def _recurrent(graph: Graph, reader: keras.layers.RNN, x: str, masks: _Masks) -> str:
     try:
-        kind = kind_of(reader)
+        kind = recurrent_kind(reader)
     except ValueError as error:
         raise _no_counterpart(reader, f"a {type(reader).__name__}") from error
     cell, options = reader.cell, {}

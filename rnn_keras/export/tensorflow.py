@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
-from rnn_keras.layers.recurrent import readers_of
+from rnn_keras.layers.recurrent import recurrent_layers_in
 from rnn_keras.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def without_lists(network: keras.Model) -> keras.Model:
     """
 
     def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if not list(readers_of(layer)):
+        if not list(recurrent_layers_in(layer)):
             return type(layer).from_config(layer.get_config())
         return _PlainLoops(layer)
 
@@ -119,7 +119,7 @@ class _PlainLoops(keras.layers.Layer):
     def __init__(self, layer: keras.layers.Layer):
         super().__init__(name=layer.name, dtype=layer.dtype_policy)
         self.layer = layer
-        for reader in readers_of(layer):
+        for reader in recurrent_layers_in(layer):
             if reader.return_state or reader.stateful:
                 raise InputError(
                     f"layer {layer.name!r} keeps or returns its state; an export of "
@@ -134,7 +134,7 @@ class _PlainLoops(keras.layers.Layer):
             mask = tf.ones(tf.shape(inputs)[:2], tf.bool)
         x = tf.transpose(inputs, (1, 0, 2))
         real = tf.transpose(mask)[:, :, tf.newaxis]
-        read = [_read(reader, x, real) for reader in readers_of(self.layer)]
+        read = [_read(reader, x, real) for reader in recurrent_layers_in(self.layer)]
         return tf.concat(read, axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

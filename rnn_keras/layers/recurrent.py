@@ -1,35 +1,42 @@
-"""SimpleRNN, GRU, LSTM, faster than Keras's; pooling and series without padding.
+"""SimpleRNN, GRU and LSTM as in Keras, with a faster loop over time.
 
-The three recurrent layers are Keras's own, with another loop over time: that of
-`rnn_keras.recurrence`. Constructor, weights, calls, masks, files and results are
-the same, and weights can be copied either way. What that loop does not cover is
-left to Keras: `unroll`, recurrent dropout in training (or dropout of 1, or of a mask
-for each gate with `implementation=1`), `reset_after=False`, activations without a
-slope in `rnn_keras.recurrence.ACTIVATIONS`, half precision, inputs of another dtype
-than the layer's, cuDNN where there is a GPU for it, and other backends than
-TensorFlow.
+The three layers are Keras's own, except that `rnn_keras.layers.recurrence` computes
+the recurrence. Constructor, weights, calls, masks, saved files and results are the
+same, and weights can be copied either way. A layer leaves to Keras what this
+recurrence does not cover: `unroll`; recurrent dropout in training; in training also
+a dropout of 1, or `implementation=1`, which draws a dropout mask for each gate;
+`reset_after=False`; activations that are not in `rnn_keras.layers.recurrence`; half
+precision; inputs whose dtype differs from the layer's; cuDNN on a GPU; and backends
+other than TensorFlow.
 
-The loop is fast when compiled by XLA, with shapes known: `compile(jit_compile=True)`
-and batches of one shape or few. `rnn_keras.training.train` sees to both.
+The loop is fast when XLA compiles it and all shapes are known, which means
+`compile(jit_compile=True)` and batches of one shape or few.
+`rnn_keras.training.train` sees to both.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
-from rnn_keras.layers import recurrence
+from rnn_keras.layers.recurrence import (
+    ACTIVATIONS,
+    GRURecurrence,
+    LSTMRecurrence,
+    SimpleRNNRecurrence,
+    run_recurrence,
+)
+from rnn_keras.layers.scan import Recurrence
 
-# Keras's functions, which a layer holds, and their names in the recurrence.
-ACTIVATION_NAMES = {
-    getattr(keras.activations, name): name for name in recurrence.ACTIVATIONS
-}
+# Keras's activation functions and their keys in `ACTIVATIONS`.
+ACTIVATION_NAMES = {getattr(keras.activations, name): name for name in ACTIVATIONS}
 
 
-class _FastLoop:
-    """Stands before a Keras layer among the bases and replaces its inner loop."""
+class _FastLoop(keras.layers.RNN):
+    """Replaces the inner loop of the Keras layer that follows among the bases."""
 
+    recurrence_class: ClassVar[type[Recurrence]]
     _starts_at_zero = False
 
     def call(
@@ -52,30 +59,35 @@ class _FastLoop:
                 sequences, initial_state, mask=mask, training=training
             )
         if training and self.dropout:
-            # One mask for all steps, which Keras has drawn for this call.
+            # Keras has drawn one dropout mask for all steps of this call.
             dropped = self.cell.get_dropout_mask(sequences[:, 0])
             sequences = sequences * tf.expand_dims(dropped, 1)
         real = None
         if mask is not None:
             real = self._time_major(_as_column(keras.tree.flatten(mask)[0]))
-        each, states = self._recur(
-            self._time_major(sequences), real, tuple(keras.tree.flatten(initial_state))
+        each, states = run_recurrence(
+            self._make_recurrence(),
+            self._time_major(sequences),
+            real,
+            tuple(keras.tree.flatten(initial_state)),
+            self._recurrence_weights(),
+            return_sequences=self.return_sequences,
         )
-        last = states[0]
-        shown = self._shown(real)
+        last, shown = states[0], self._shown(real)
         if shown is not None:
             last = tf.where(shown[-1], last, tf.zeros_like(last))
-            if each is not None:
-                each = tf.where(shown, each, tf.zeros_like(each))
-        outputs = last[:, tf.newaxis] if each is None else tf.transpose(each, (1, 0, 2))
-        return last, outputs, list(states)
+        if each is None:
+            return last, last[:, tf.newaxis], list(states)
+        if shown is not None:
+            each = tf.where(shown, each, tf.zeros_like(each))
+        return last, tf.transpose(each, (1, 0, 2)), list(states)
 
     def _is_covered(self, sequences: Any, training: bool) -> bool:
         cell = self.cell
         functions = [cell.activation, getattr(cell, "recurrent_activation", None)]
-        # With `implementation=1` Keras draws a mask of the inputs for each gate.
-        mask_a_gate = getattr(cell, "implementation", 2) == 1
-        dropout_differs = cell.recurrent_dropout or cell.dropout == 1 or mask_a_gate
+        # With `implementation=1` Keras draws a dropout mask for each gate.
+        mask_per_gate = getattr(cell, "implementation", 2) == 1
+        dropout_differs = cell.recurrent_dropout or cell.dropout == 1 or mask_per_gate
         use_cudnn = getattr(self, "use_cudnn", False)
         return (
             keras.backend.backend() == "tensorflow"
@@ -91,10 +103,11 @@ class _FastLoop:
         )
 
     def _shown(self, real: Any) -> Any:
-        """Where the output is the state and not zero; `None` for everywhere.
+        """Return where the output is the state rather than zero; `None`: everywhere.
 
-        Keras's output at a step of padding is zero, or that of the step before; and
-        before the first of these it is zero, whatever the initial state.
+        At a step of padding, Keras outputs zero or repeats the output of the step
+        before. Before the first real step there is none to repeat and the output is
+        zero, even if the initial state is not.
         """
         if real is None or self.zero_output_for_mask:
             return real
@@ -106,48 +119,39 @@ class _FastLoop:
         tensor = tf.transpose(tensor, (1, 0, 2))
         return tf.reverse(tensor, [0]) if self.go_backwards else tensor
 
-    def _recur(self, x: Any, mask: Any, states: tuple) -> tuple[Any, tuple]:
-        cell = self.cell
-        recur = getattr(recurrence, self._recurrence)
-        functions = {"activation": ACTIVATION_NAMES[cell.activation]}
-        if hasattr(cell, "recurrent_activation"):
-            functions["recurrent_activation"] = ACTIVATION_NAMES[
-                cell.recurrent_activation
-            ]
-        kernels = [
-            tf.convert_to_tensor(kernel.value)
-            for kernel in (cell.kernel, cell.recurrent_kernel)
-        ]
-        return recur(
-            x,
-            mask,
-            states,
-            [*kernels, *self._biases(kernels[0])],
-            return_sequences=self.return_sequences,
-            **functions,
-        )
+    def _make_recurrence(self) -> Recurrence:
+        options = {"activation": ACTIVATION_NAMES[self.cell.activation]}
+        if hasattr(self.cell, "recurrent_activation"):
+            gate = ACTIVATION_NAMES[self.cell.recurrent_activation]
+            options["recurrent_activation"] = gate
+        return self.recurrence_class(**options)
 
-    def _biases(self, kernel: Any) -> list[Any]:
-        """One bias, or the two rows of a GRU's; zeros where the layer has none."""
-        if self.cell.bias is None:
-            zeros = tf.zeros_like(kernel[0])
-            return [zeros, zeros] if self._recurrence == "gru" else [zeros]
-        bias = tf.convert_to_tensor(self.cell.bias.value)
-        return tf.unstack(bias) if len(bias.shape) == 2 else [bias]
+    def _recurrence_weights(self) -> list[Any]:
+        """Return W, U and one bias, or a GRU's two; zeros if the layer has none."""
+        cell = self.cell
+        kernel, u = (
+            tf.convert_to_tensor(weight.value)
+            for weight in (cell.kernel, cell.recurrent_kernel)
+        )
+        if cell.bias is None:
+            num_biases = 2 if self.recurrence_class is GRURecurrence else 1
+            return [kernel, u, *[tf.zeros_like(kernel[0])] * num_biases]
+        bias = tf.convert_to_tensor(cell.bias.value)
+        return [kernel, u, *(tf.unstack(bias) if len(bias.shape) == 2 else [bias])]
 
 
 def _as_column(mask: Any) -> Any:
-    """A mask as Keras takes it, `(batch, timesteps)` or with a third axis of 1."""
+    """Return a mask as `(batch, timesteps, 1)`; Keras also takes it without the 1."""
     mask = tf.cast(mask, "bool")
     return mask if len(mask.shape) == 3 else tf.expand_dims(mask, 2)
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 class SimpleRNN(_FastLoop, keras.layers.SimpleRNN):
-    """`keras.layers.SimpleRNN`, faster: Elman's h_t = tanh(x_t W + h_{t-1} U + b).
+    """A faster `keras.layers.SimpleRNN`: Elman's h_t = tanh(x_t W + h_{t-1} U + b).
 
-    Arguments, calls, weights and results are Keras's; the module says when the
-    faster loop is taken.
+    Arguments, calls, weights and results are those of Keras. The documentation of the
+    module says when the faster loop is used.
 
     Example:
     >>> import numpy as np
@@ -156,28 +160,29 @@ class SimpleRNN(_FastLoop, keras.layers.SimpleRNN):
     TensorShape([2, 4])
     """
 
-    _recurrence = "simple_rnn"
+    recurrence_class = SimpleRNNRecurrence
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 class GRU(_FastLoop, keras.layers.GRU):
-    """`keras.layers.GRU`, faster; see `SimpleRNN`."""
+    """A faster `keras.layers.GRU`; see `SimpleRNN`."""
 
-    _recurrence = "gru"
+    recurrence_class = GRURecurrence
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 class LSTM(_FastLoop, keras.layers.LSTM):
-    """`keras.layers.LSTM`, faster; see `SimpleRNN`."""
+    """A faster `keras.layers.LSTM`; see `SimpleRNN`."""
 
-    _recurrence = "lstm"
-
-
-STATES = {"SimpleRNN": "h", "GRU": "h", "LSTM": "hc"}
+    recurrence_class = LSTMRecurrence
 
 
-def readers_of(layer: keras.layers.Layer) -> Iterator[keras.layers.RNN]:
-    """The recurrent layers in a layer: two in `Bidirectional`, itself, or none."""
+# The states of each kind of layer, in Keras's order.
+STATE_NAMES = {"SimpleRNN": "h", "GRU": "h", "LSTM": "hc"}
+
+
+def recurrent_layers_in(layer: keras.layers.Layer) -> Iterator[keras.layers.RNN]:
+    """Yield both layers of a `Bidirectional`, a recurrent layer itself, or nothing."""
     if isinstance(layer, keras.layers.Bidirectional):
         yield layer.forward_layer
         yield layer.backward_layer
@@ -185,12 +190,16 @@ def readers_of(layer: keras.layers.Layer) -> Iterator[keras.layers.RNN]:
         yield layer
 
 
-def kind_of(reader: keras.layers.RNN) -> str:
-    """The key of `STATES` that a recurrent layer belongs to."""
-    for kind in STATES:
-        if isinstance(reader, getattr(keras.layers, kind)):
+def recurrent_kind(layer: keras.layers.RNN) -> str:
+    """Return the key of `STATE_NAMES` that a recurrent layer belongs to.
+
+    Raises:
+        ValueError: if the layer is not a SimpleRNN, GRU or LSTM.
+    """
+    for kind in STATE_NAMES:
+        if isinstance(layer, getattr(keras.layers, kind)):
             return kind
     raise ValueError(
-        f"layer {reader.name!r} must be a SimpleRNN, GRU or LSTM. "
-        f"Received: {type(reader).__name__}"
+        f"layer {layer.name!r} must be a SimpleRNN, GRU or LSTM. "
+        f"Received: {type(layer).__name__}"
     )

@@ -1,282 +1,545 @@
-"""The loops over time, forward and backward, that the three recurrences share.
+"""The loop over time, forward and backward, that all recurrences share.
 
-What makes them fast when XLA compiles them for a CPU, and changes no result:
+`Recurrence` describes one time step and its gradient; `recur` runs it over a
+sequence. Two things make the loop fast when XLA compiles it for a CPU, and neither
+changes a result:
 
-- A batch of fixed shape is cut into as many parts as there are cores. Each part is a
-  chain of steps in tensors of its own, and the chains stand side by side in one body:
-  XLA runs them at the same time, as nothing of one waits for the other.
-- A step's results are written where its inputs stood, so that nothing is allocated,
-  filled with zeros, or read into the cache in vain. XLA does so only where all
-  readers of a place provably come before its writer; else it copies the whole tensor
-  at every step. Hence `in_place`, and the order within the body of the backward loop.
+- A batch whose shape is known is split into as many parts as there are cores. Each
+  part is a chain of steps on tensors of its own, and the chains stand side by side in
+  the body of one loop. No chain waits for another, so XLA runs them in parallel.
+- A step writes its results over inputs that it has already read, so that nothing is
+  allocated, filled with zeros or loaded into the cache for them. XLA writes in place
+  only if every reader of a place provably runs before its writer; otherwise it copies
+  the whole tensor at every step. `Recurrence.in_place` and the order of operations in
+  `_BackwardPart.step` are chosen for that.
+
+The equations are not here but in `rnn_keras.layers.recurrence`. Tensors are
+time-major, `(timesteps, batch, features)`.
 """
 
 import math
 import os
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
-# Rows below which a part of the batch is not worth a core of its own, and a number
-# of parts beyond which the loop's body takes long to compile.
-_SMALLEST_PART = 16
+# A part with fewer rows costs more than a core saves, and a loop body of more parts
+# takes long to compile.
+_FEWEST_ROWS = 16
 _MOST_PARTS = 4
 
 Tensors = Sequence[tf.Tensor]
 States = tuple[tf.Tensor, ...]
 
 
-class Cell(NamedTuple):
-    """A recurrence in four functions, each for one part of the batch.
+class Recurrence(ABC):
+    """One time step of a recurrence and its gradient, for one part of the batch.
+
+    The state h always comes first among the states, and the recurrent kernel U first
+    among the weights. Gradients are written dh, da and so on; a_t is the argument of
+    an activation. A width counts features in multiples of `units`.
 
     Attributes:
-        step: from the inputs' products, the states and the weights at one step to
-            the new states, and what is saved for the gradient.
-        back: from the gradients of the new states, what was saved, and the new h to
-            the part of the gradients of the states before that does not go through
-            a product, and da, a list.
-        through: from da and the blocks of U^T to the part of dh that does.
-        weight_gradients: from h before every step and da at every step to the
-            gradients of the weights.
+        blocks: widths of the blocks into which the columns of U are split. The
+            inputs' products x_t W come in blocks of the same widths.
+        gradients: widths of the tensors da_t that `step_back` returns. They begin
+            with the gradients of the inputs' products, in order.
+        saved: widths of the tensors that `step` saves for the gradient. They begin
+            with the widths of `gradients`, because da_t is written over them.
+        unrolled: steps in the body of a compiled loop, if they divide the number of
+            steps. With more of them, the parts wait for each other less often and
+            compiling takes longer.
     """
 
-    step: Callable[..., tuple[Tensors, Tensors]]
-    back: Callable[..., tuple[Tensors, Tensors]]
-    through: Callable[..., tf.Tensor]
-    weight_gradients: Callable[..., Tensors]
+    blocks: ClassVar[tuple[int, ...]]
+    gradients: ClassVar[tuple[int, ...]]
+    saved: ClassVar[tuple[int, ...]] = ()
+    unrolled: ClassVar[int] = 1
+
+    @property
+    def in_place(self) -> bool:
+        """Whether what `step` saves is written over the inputs' products.
+
+        `saved` must then begin with the widths of `blocks`.
+        """
+        return False
+
+    @abstractmethod
+    def step(
+        self, inputs: Tensors, states: Tensors, weights: Tensors
+    ) -> tuple[Tensors, Tensors]:
+        """Go from t-1 to t.
+
+        Args:
+            inputs: x_t W in blocks, `(rows, width * units)` each.
+            states: the states after step t-1, `(rows, units)` each.
+            weights: U and the biases.
+
+        Returns:
+            The states after step t, and the tensors to save.
+        """
+
+    @abstractmethod
+    def step_back(
+        self, dstates: Tensors, saved: Tensors, h: tf.Tensor
+    ) -> tuple[Tensors, Tensors]:
+        """Go from the gradients at t to those at t-1.
+
+        Args:
+            dstates: gradients of the states after step t, `(rows, units)` each.
+            saved: the tensors that step t has saved.
+            h: the state h after step t.
+
+        Returns:
+            The part of the gradients of the states before step t that passes by
+            the product with U, and da_t.
+        """
+
+    @abstractmethod
+    def through_kernel(self, da: Tensors, u_transposed: Tensors) -> tf.Tensor:
+        """Return the part of dh_{t-1} that goes through the product with U.
+
+        Args:
+            da: da_t, as `step_back` returns it.
+            u_transposed: the blocks of U, transposed.
+        """
+
+    @abstractmethod
+    def weight_gradients(self, h_before: tf.Tensor, da: Tensors) -> Tensors:
+        """Return the gradients of the weights, in the order of `step`.
+
+        Args:
+            h_before: the state h before every step, `(timesteps, rows, units)`.
+            da: da_t at every step, `(timesteps, rows, width * units)` each.
+        """
 
 
-def cut(tensor: tf.Tensor) -> list[tf.Tensor]:
-    """The parts, along axis 1, of a tensor `(timesteps, batch, ...)`."""
+def split_batch(tensor: tf.Tensor) -> list[tf.Tensor]:
+    """Split `(timesteps, batch, ...)` along the batch into parts, one for each core.
+
+    In eager mode, or if the number of steps or rows is unknown, there is one part.
+    """
     fixed = None not in tensor.shape[:2] and not tf.executing_eagerly()
-    return tf.split(tensor, _num_parts(tensor.shape[1]) if fixed else 1, axis=1)
+    parts = num_parts(tensor.shape[1], num_cores()) if fixed else 1
+    return tf.split(tensor, parts, axis=1)
+
+
+def num_parts(batch_size: int, cores: int) -> int:
+    """Return the largest useful power of two that divides the batch.
+
+    It is at most the number of cores and at most 4, and no part has under 16 rows.
+    """
+    parts = 1
+    while (
+        parts * 2 <= min(cores, _MOST_PARTS)
+        and batch_size % (parts * 2) == 0
+        and batch_size // (parts * 2) >= _FEWEST_ROWS
+    ):
+        parts *= 2
+    return parts
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use, or else how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def recur(
-    cell: Cell,
-    inputs: list[list[tf.Tensor]],
+    recurrence: Recurrence,
+    inputs: Sequence[Tensors],
     states: States,
     weights: Tensors,
     mask: tf.Tensor | None,
     *,
-    saved: Sequence[int] = (),
-    gradients: Sequence[int],
-    blocks: Sequence[int] | None = None,
-    in_place: bool = False,
-    unrolled: int = 1,
     return_sequences: bool,
 ) -> tuple[tf.Tensor | None, States]:
-    """Run a cell over time, with its gradient.
+    """Run a recurrence over time. The result can be differentiated.
 
     Args:
-        cell: the recurrence.
-        inputs: of each part what the inputs' products give, `(timesteps, rows, ...)`.
-        states: before the first step, `(batch, units)`.
-        weights: of the steps: the recurrent kernel U, then biases.
-        mask: booleans `(timesteps, batch, 1)`, `True` for a real step, or `None`.
-        saved: features, in units, of what `cell.step` saves. Of these the first are
-            as those of `gradients`, whose place they give to them.
-        gradients: features, in units, of the da, those of `inputs` first.
-        blocks: columns of U that `cell.through` takes apart.
-        in_place: whether what is saved takes the place of `inputs`, which it must
-            begin with the widths of. For cells whose activations XLA computes once,
-            and not again for every reader: tanh and sigmoid, not relu.
-        unrolled: steps in the body of a compiled loop, where they divide the number
-            of steps. More wait less often for each other, and take longer to compile.
-        return_sequences: whether the states h of all steps are asked for.
+        recurrence: what one step computes.
+        inputs: for each part of `split_batch`, the products x_t W of all steps in
+            blocks, `(timesteps, rows, width * units)` each.
+        states: the states before the first step, `(batch, units)` each.
+        weights: U `(units, sum(blocks) * units)` and the biases.
+        mask: booleans `(timesteps, batch, 1)`, `True` for a real step, or `None` if
+            all steps are real. At a step of padding the states stay as they are.
+        return_sequences: whether to return h after every step.
 
     Returns:
-        h after each step, `(timesteps, batch, units)`, or `None`; and the last states.
+        h after every step, `(timesteps, batch, units)`, or `None`; and the states
+        after the last step, `(batch, units)` each.
     """
-    parts, num_inputs, num_states = len(inputs), len(inputs[0]), len(states)
-    units = states[0].shape[-1]
-    steps = inputs[0][0].shape[0]
-    fixed = steps is not None and not tf.executing_eagerly()
-    unrolled = math.gcd(steps, unrolled) if fixed else 1
+    parts = len(inputs)
+    masks = [None] * parts if mask is None else tf.split(mask, parts, axis=1)
+    call = _Call(recurrence, masks, return_sequences)
 
-    def of_parts(tensors, axis):
-        """Of each part its share of every tensor."""
-        shares = [tf.split(tensor, parts, axis=axis) for tensor in tensors]
-        return [[share[p] for share in shares] for p in range(parts)]
-
-    masks = of_parts([] if mask is None else [mask], 1)
-
-    # A function of tensors in a row, of which TensorFlow asks the gradients.
     @tf.custom_gradient
-    def loops(*tensors):
-        first, rest = tensors[: parts * num_inputs], tensors[parts * num_inputs :]
-        inputs = [first[p * num_inputs :][:num_inputs] for p in range(parts)]
-        states, weights = rest[:num_states], rest[num_states:]
-        total = tf.shape(inputs[0][0])[0] if steps is None else steps
+    def differentiable(*arguments):
+        outputs, kept = call.forward(*arguments)
+        return outputs, lambda *doutputs: call.backward(kept, doutputs)
 
-        def arrays(p, widths, over):
-            """For the results of each step of a part, over tensors or new."""
-            new = [None] * (len(widths) - len(over))
-            like = inputs[p][0]
-            return [
-                _array(total, like, units * width, tensor)
-                for width, tensor in zip(widths, [*over, *new], strict=True)
-            ]
-
-        def forward(t, states, kept):
-            states, kept = list(states), list(kept)
-            for _ in range(unrolled):
-                for p in range(parts):
-                    source = kept[p][:num_inputs] if in_place else inputs[p]
-                    real, before = _at(t, masks[p]), states[p]
-                    new, save = cell.step(_at(t, source), before, *weights)
-                    states[p] = [
-                        _where(real, *pair) for pair in zip(new, before, strict=True)
-                    ]
-                    kept[p] = _write(t, kept[p], [*save, before[0]])
-                t += 1
-            return t, states, kept
-
-        _, last, kept = tf.while_loop(
-            lambda t, *_: t < total,
-            forward,
-            (
-                0,
-                of_parts(states, 0),
-                [
-                    arrays(p, [*saved, 1], inputs[p] if in_place else ())
-                    for p in range(parts)
-                ],
-            ),
-            maximum_iterations=total // unrolled,
-        )
-        kept = [[array.stack() for array in of_part] for of_part in kept]
-        h_before = [of_part.pop() for of_part in kept]
-
-        def gradient(*dlast):
-            # The loss may depend on every h_t, besides the last.
-            dh_each = of_parts([dlast[0]] if return_sequences else [], 1)
-            # Once, not at every step.
-            u = tf.split(weights[0], blocks or [weights[0].shape[1]], axis=1)
-            u_transposed = [tf.transpose(block) for block in u]
-            # Read in one body, the places of da must not be written again in it.
-            again = 1 if saved else unrolled
-
-            def local(t, p, dstates, h, places):
-                """da_t, what passes by the product, and h_{t-1}."""
-                save = []
-                if saved:
-                    save = _at(t, [*places, *kept[p][len(gradients) :]])
-                at_step = list(dstates)
-                if dh_each[p]:
-                    at_step[0] += dh_each[p][0][t]
-                real = _at(t, masks[p])
-                zeros = [tf.zeros_like(d) for d in at_step]
-                at_real = [
-                    _where(real, *pair) for pair in zip(at_step, zeros, strict=True)
-                ]
-                passed, da = cell.back(at_real, save, h)
-                if real:
-                    by = [
-                        _where(real, *pair) for pair in zip(zeros, at_step, strict=True)
-                    ]
-                    passed = [a + b for a, b in zip(passed, by, strict=True)]
-                return list(passed), list(da), h_before[p][t]
-
-            def backward(t, passed, da, h, places, dstates):
-                passed, da, h, places = map(list, (passed, da, h, places))
-                dstates = list(dstates)
-                for _ in range(again):
-                    for p in range(parts):
-                        # What the step after has left is written first: all that
-                        # is read from its place below is read after.
-                        places[p] = _write(t + 1, places[p], da[p])
-                        dh = passed[p][0] + cell.through(da[p], *u_transposed)
-                        dstates[p] = [dh, *passed[p][1:]]
-                        # At the end, t = -1, this is in vain.
-                        passed[p], da[p], h[p] = local(
-                            tf.maximum(t, 0), p, dstates[p], h[p], places[p]
-                        )
-                    t -= 1
-                return t, passed, da, h, places, dstates
-
-            places = [
-                arrays(p, gradients, (kept[p] or inputs[p])[: len(gradients)])
-                for p in range(parts)
-            ]
-            dstates = of_parts(dlast[-num_states:], 0)
-            starts = [
-                local(total - 1, p, dstates[p], last[p][0], places[p])
-                for p in range(parts)
-            ]
-            passed, da, h = (list(start) for start in zip(*starts, strict=True))
-            *_, places, dstates = tf.while_loop(
-                lambda t, *_: t >= -1,
-                backward,
-                (total - 2, passed, da, h, places, dstates),
-                maximum_iterations=total // again,
-            )
-            da = [[array.stack() for array in of_part] for of_part in places]
-            dweights = [
-                cell.weight_gradients(*pair) for pair in zip(h_before, da, strict=True)
-            ]
-            return (
-                *[d for of_part in da for d in of_part[:num_inputs]],
-                *[tf.concat(d, axis=0) for d in zip(*dstates, strict=True)],
-                *[tf.add_n(d) for d in zip(*dweights, strict=True)],
-            )
-
-        joined = [tf.concat(s, axis=0) for s in zip(*last, strict=True)]
-        if return_sequences:
-            before = tf.concat(h_before, axis=1)
-            each = tf.concat([before[1:], joined[0][tf.newaxis]], axis=0)
-            return (each, *joined), gradient
-        return tuple(joined), gradient
-
-    flat = [tensor for of_part in inputs for tensor in of_part]
-    outputs = loops(*flat, *states, *weights)
+    outputs = differentiable(inputs, states, weights)
     if return_sequences:
         return outputs[0], tuple(outputs[1:])
-    return None, tuple(outputs) if isinstance(outputs, list | tuple) else (outputs,)
+    return None, tuple(outputs)
 
 
-def _array(
-    steps: int | tf.Tensor, like: tf.Tensor, width: int, over: tf.Tensor | None
-) -> tf.TensorArray:
-    array = tf.TensorArray(
-        like.dtype,
-        steps,
-        element_shape=(like.shape[1], width),
-        clear_after_read=False,
+class _Kept(NamedTuple):
+    """What the backward loop needs of the forward one. Lists go by part.
+
+    Attributes:
+        inputs: the products x_t W.
+        u: the recurrent kernel U.
+        last: the states after the last step.
+        saved: the tensors that all steps have saved.
+        h_before: the state h before every step.
+    """
+
+    inputs: Sequence[Tensors]
+    u: tf.Tensor
+    last: list[list[tf.Tensor]]
+    saved: list[list[tf.Tensor]]
+    h_before: list[tf.Tensor]
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of `recur`, forward and backward; arguments are explained there.
+
+    Attributes:
+        recurrence: what one step computes.
+        masks: for each part of the batch, the real steps or `None`.
+        return_sequences: whether to return h after every step.
+    """
+
+    recurrence: Recurrence
+    masks: Sequence[tf.Tensor | None]
+    return_sequences: bool
+
+    def forward(
+        self, inputs: Sequence[Tensors], states: Tensors, weights: Tensors
+    ) -> tuple[list[tf.Tensor], _Kept]:
+        """Return h after every step, if asked for, and the last states."""
+        parts = [
+            _ForwardPart(self.recurrence, part, mask, weights)
+            for part, mask in zip(inputs, self.masks, strict=True)
+        ]
+        starts = _split_rows(states, len(self.masks))
+        last, saved, h_before = _run_forward(parts, starts)
+        outputs = _join_rows(last)
+        if self.return_sequences:
+            later = tf.concat(h_before, axis=1)[1:]
+            outputs.insert(0, tf.concat([later, outputs[0][tf.newaxis]], axis=0))
+        return outputs, _Kept(inputs, weights[0], last, saved, h_before)
+
+    def backward(
+        self, kept: _Kept, doutputs: Tensors
+    ) -> tuple[list[Tensors], list[tf.Tensor], list[tf.Tensor]]:
+        """Return the gradients of the arguments of `forward` from its outputs'."""
+        num_states = len(kept.last[0])
+        u_transposed = _transposed_blocks(kept.u, self.recurrence.blocks)
+        parts = [
+            _BackwardPart(self.recurrence, *of_part, u_transposed)
+            for of_part in zip(
+                kept.inputs,
+                self.masks,
+                kept.saved,
+                kept.h_before,
+                self._dh_each(doutputs),
+                strict=True,
+            )
+        ]
+        dlast = _split_rows(doutputs[-num_states:], len(self.masks))
+        da, dstates = _run_backward(parts, kept.last, dlast)
+        dweights = [
+            self.recurrence.weight_gradients(*of_part)
+            for of_part in zip(kept.h_before, da, strict=True)
+        ]
+        return (
+            [of_part[: len(self.recurrence.blocks)] for of_part in da],
+            _join_rows(dstates),
+            [tf.add_n(d) for d in zip(*dweights, strict=True)],
+        )
+
+    def _dh_each(self, doutputs: Tensors) -> Sequence[tf.Tensor | None]:
+        """Split the gradients of h after every step, if these are an output."""
+        if not self.return_sequences:
+            return [None] * len(self.masks)
+        return tf.split(doutputs[0], len(self.masks), axis=1)
+
+
+class _ForwardCarry(NamedTuple):
+    """What one step of the forward loop hands to the next, for one part.
+
+    Attributes:
+        states: the states after the step.
+        arrays: the places of the saved tensors, then of h before every step.
+    """
+
+    states: list[tf.Tensor]
+    arrays: list[tf.TensorArray]
+
+
+@dataclass(frozen=True)
+class _ForwardPart:
+    """The forward loop on one part of the batch; attributes as in `recur`."""
+
+    recurrence: Recurrence
+    inputs: Tensors
+    mask: tf.Tensor | None
+    weights: Tensors
+
+    def start(self, states: list[tf.Tensor]) -> _ForwardCarry:
+        over = self.inputs if self.recurrence.in_place else ()
+        widths = (*self.recurrence.saved, 1)
+        arrays = _arrays(self.inputs[0], states[0].shape[-1], widths, over)
+        return _ForwardCarry(states, arrays)
+
+    def step(self, t: tf.Tensor, carry: _ForwardCarry) -> _ForwardCarry:
+        before, arrays = carry
+        in_place = self.recurrence.in_place
+        inputs = arrays[: len(self.inputs)] if in_place else self.inputs
+        real = None if self.mask is None else self.mask[t]
+        new, saved = self.recurrence.step(_at(t, inputs), before, self.weights)
+        after = _choose(real, new, before)
+        return _ForwardCarry(after, _write(t, arrays, [*saved, before[0]]))
+
+
+def _run_forward(
+    parts: list[_ForwardPart], states: list[list[tf.Tensor]]
+) -> tuple[list[list[tf.Tensor]], list[list[tf.Tensor]], list[tf.Tensor]]:
+    """Run the forward loop.
+
+    Args:
+        parts: the parts of the batch.
+        states: for each part, the states before the first step.
+
+    Returns:
+        For each part: the states after the last step; the saved tensors of all steps;
+        and h before every step.
+    """
+    num_steps = _num_steps(parts[0].inputs[0])
+    unrolled = _steps_in_body(num_steps, parts[0].recurrence)
+
+    def body(t, carries):
+        for _ in range(unrolled):
+            carries = [p.step(t, c) for p, c in zip(parts, carries, strict=True)]
+            t += 1
+        return t, carries
+
+    _, carries = tf.while_loop(
+        lambda t, _: t < num_steps,
+        body,
+        (0, [part.start(s) for part, s in zip(parts, states, strict=True)]),
+        maximum_iterations=num_steps // unrolled,
     )
-    return array if over is None else array.unstack(over)
+    saved = [[array.stack() for array in carry.arrays] for carry in carries]
+    h_before = [of_part.pop() for of_part in saved]
+    return [carry.states for carry in carries], saved, h_before
 
 
-def _at(t: tf.Tensor, tensors: Sequence[tf.Tensor | tf.TensorArray]) -> list:
+class _BackwardCarry(NamedTuple):
+    """What the backward loop's step at t hands to the one at t-1, for one part.
+
+    Attributes:
+        da: da_t.
+        passed: the part of the gradients of the states after step t-1 that passes by
+            the product with U at step t.
+        h: the state h after step t-1.
+        arrays: the places of da of every step.
+        dstates: gradients of the states after step t.
+    """
+
+    da: list[tf.Tensor]
+    passed: list[tf.Tensor]
+    h: tf.Tensor
+    arrays: list[tf.TensorArray]
+    dstates: list[tf.Tensor]
+
+
+@dataclass(frozen=True)
+class _BackwardPart:
+    """The backward loop on one part of the batch.
+
+    Attributes:
+        recurrence: what one step computes.
+        inputs: the products x_t W.
+        mask: the real steps, or `None`.
+        saved: the saved tensors of all steps.
+        h_before: h before every step.
+        dh_each: gradients of h after every step as an output, or `None`.
+        u_transposed: the blocks of U, transposed.
+    """
+
+    recurrence: Recurrence
+    inputs: Tensors
+    mask: tf.Tensor | None
+    saved: Tensors
+    h_before: tf.Tensor
+    dh_each: tf.Tensor | None
+    u_transposed: Tensors
+
+    def start(self, last: list[tf.Tensor], dlast: list[tf.Tensor]) -> _BackwardCarry:
+        """Take the last step, from the last states and their gradients."""
+        widths = self.recurrence.gradients
+        # The inputs are not read again; a saved tensor is not, once its da is known.
+        over = (self.saved or self.inputs)[: len(widths)]
+        arrays = _arrays(self.inputs[0], last[0].shape[-1], widths, over)
+        t = _num_steps(self.inputs[0]) - 1
+        return self._gradients_at(t, last[0], dlast, arrays)
+
+    def step(self, t: tf.Tensor, carry: _BackwardCarry) -> _BackwardCarry:
+        # Write first, and below read from the arrays as written: then nothing reads
+        # them as they were, and XLA need not copy them.
+        arrays = _write(t + 1, carry.arrays, carry.da)
+        through = self.recurrence.through_kernel(carry.da, self.u_transposed)
+        dstates = [carry.passed[0] + through, *carry.passed[1:]]
+        # In the last round t is -1. Only `dstates` of its results is used.
+        return self._gradients_at(tf.maximum(t, 0), carry.h, dstates, arrays)
+
+    def _gradients_at(
+        self,
+        t: tf.Tensor,
+        h: tf.Tensor,
+        dstates: list[tf.Tensor],
+        arrays: list[tf.TensorArray],
+    ) -> _BackwardCarry:
+        """Take step t backward, from h and the gradients of the states after it."""
+        saved = []
+        if self.saved:
+            saved = _at(t, [*arrays, *self.saved[len(arrays) :]])
+        outer = list(dstates)
+        if self.dh_each is not None:
+            outer[0] += self.dh_each[t]
+        if self.mask is None:
+            passed, da = self.recurrence.step_back(outer, saved, h)
+        else:
+            real, zeros = self.mask[t], [tf.zeros_like(d) for d in outer]
+            at_real = _choose(real, outer, zeros)
+            passed, da = self.recurrence.step_back(at_real, saved, h)
+            at_padding = _choose(real, zeros, outer)
+            passed = [a + b for a, b in zip(passed, at_padding, strict=True)]
+        return _BackwardCarry(list(da), list(passed), self.h_before[t], arrays, dstates)
+
+
+def _run_backward(
+    parts: list[_BackwardPart],
+    last: list[list[tf.Tensor]],
+    dlast: list[list[tf.Tensor]],
+) -> tuple[list[list[tf.Tensor]], list[list[tf.Tensor]]]:
+    """Run the backward loop.
+
+    Args:
+        parts: the parts of the batch.
+        last: for each part, the states after the last step.
+        dlast: for each part, the gradients of these states.
+
+    Returns:
+        For each part: da of all steps; and the gradients of the states before the
+        first step.
+    """
+    num_steps, recurrence = _num_steps(parts[0].inputs[0]), parts[0].recurrence
+    # Saved tensors lie in the places of da. XLA would copy these places if one body
+    # read from them and then wrote to them again.
+    unrolled = 1 if recurrence.saved else _steps_in_body(num_steps, recurrence)
+
+    def body(t, carries):
+        for _ in range(unrolled):
+            carries = [p.step(t, c) for p, c in zip(parts, carries, strict=True)]
+            t -= 1
+        return t, carries
+
+    starts = [part.start(*pair) for part, *pair in zip(parts, last, dlast, strict=True)]
+    _, carries = tf.while_loop(
+        lambda t, _: t >= -1,
+        body,
+        (num_steps - 2, starts),
+        maximum_iterations=num_steps // unrolled,
+    )
+    da = [[array.stack() for array in carry.arrays] for carry in carries]
+    return da, [carry.dstates for carry in carries]
+
+
+def _split_rows(tensors: Tensors, parts: int) -> list[list[tf.Tensor]]:
+    """Split each tensor `(batch, units)`; return the shares of each part."""
+    shares = [tf.split(tensor, parts, axis=0) for tensor in tensors]
+    return [list(of_part) for of_part in zip(*shares, strict=True)]
+
+
+def _join_rows(parts: Sequence[Tensors]) -> list[tf.Tensor]:
+    """Undo `_split_rows`."""
+    return [tf.concat(shares, axis=0) for shares in zip(*parts, strict=True)]
+
+
+def _num_steps(inputs: tf.Tensor) -> int | tf.Tensor:
+    """Return the number of steps; a tensor if it is known only when the loop runs."""
+    return inputs.shape[0] or tf.shape(inputs)[0]
+
+
+def _steps_in_body(num_steps: int | tf.Tensor, recurrence: Recurrence) -> int:
+    """Return how many steps stand in the body of a compiled loop."""
+    if tf.executing_eagerly() or not isinstance(num_steps, int):
+        return 1
+    return math.gcd(num_steps, recurrence.unrolled)
+
+
+def _transposed_blocks(u: tf.Tensor, widths: tuple[int, ...]) -> list[tf.Tensor]:
+    """Transpose the blocks of U once, before the loop."""
+    blocks = tf.split(u, [width * u.shape[0] for width in widths], axis=1)
+    return [tf.transpose(block) for block in blocks]
+
+
+def _arrays(
+    like: tf.Tensor,
+    units: int,
+    widths: Sequence[int],
+    over: Tensors,
+) -> list[tf.TensorArray]:
+    """Make one array over the steps for each width.
+
+    Args:
+        like: a tensor `(timesteps, rows, ...)` of the same rows and dtype.
+        units: features in a width of 1.
+        widths: of the elements, in units.
+        over: tensors whose memory the first arrays take over, contents included.
+    """
+    arrays = [
+        tf.TensorArray(
+            like.dtype,
+            _num_steps(like),
+            element_shape=(like.shape[1], units * width),
+            clear_after_read=False,
+        )
+        for width in widths
+    ]
+    pairs = zip(arrays, over, strict=False)
+    taken = [array.unstack(tensor) for array, tensor in pairs]
+    return [*taken, *arrays[len(taken) :]]
+
+
+def _at(t: tf.Tensor, tensors: Sequence[tf.Tensor | tf.TensorArray]) -> list[tf.Tensor]:
     return [
         tensor.read(t) if isinstance(tensor, tf.TensorArray) else tensor[t]
         for tensor in tensors
     ]
 
 
-def _write(t: tf.Tensor, arrays: list[tf.TensorArray], values: Tensors) -> list:
-    return [a.write(t, value) for a, value in zip(arrays, values, strict=True)]
+def _write(
+    t: tf.Tensor, arrays: Sequence[tf.TensorArray], values: Tensors
+) -> list[tf.TensorArray]:
+    return [array.write(t, value) for array, value in zip(arrays, values, strict=True)]
 
 
-def _where(real: Tensors, then: tf.Tensor, otherwise: tf.Tensor) -> tf.Tensor:
-    return tf.where(real[0], then, otherwise) if real else then
-
-
-def _num_parts(batch: int) -> int:
-    """The largest power of two, up to the cores, that cuts the batch evenly."""
-    parts = 1
-    while (
-        parts * 2 <= min(_num_cores(), _MOST_PARTS)
-        and batch % (parts * 2) == 0
-        and batch // (parts * 2) >= _SMALLEST_PART
-    ):
-        parts *= 2
-    return parts
-
-
-def _num_cores() -> int:
-    """Those that this process may use, where the system tells."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _choose(
+    real: tf.Tensor | None, at_real: Tensors, at_padding: Tensors
+) -> list[tf.Tensor]:
+    """Take each row from `at_real` where the step is real, else from `at_padding`."""
+    if real is None:
+        return list(at_real)
+    pairs = zip(at_real, at_padding, strict=True)
+    return [tf.where(real, a, b) for a, b in pairs]

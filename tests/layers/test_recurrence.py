@@ -1,21 +1,22 @@
-"""The three recurrences against their equations in NumPy."""
+"""The three recurrences and their gradients against their equations in NumPy."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnn_keras.layers import recurrence
+from rnn_keras.layers.recurrence import (
+    GRURecurrence,
+    LSTMRecurrence,
+    SimpleRNNRecurrence,
+    run_recurrence,
+)
 
-STEPS, BATCH, FEATURES, UNITS = 5, 3, 2, 3
-BLOCKS = {"simple_rnn": 1, "gru": 3, "lstm": 4}
-CELLS = list(BLOCKS)
-MASKS = {
-    "right": [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]],
-    "left": [[0, 0, 1, 1, 1], [1, 1, 1, 1, 1], [0, 0, 0, 0, 1]],
-    "interior": [[1, 0, 1, 0, 1], [0, 1, 0, 1, 1], [1, 1, 0, 1, 1]],
-    "an empty row": [[0, 0, 0, 0, 0], [1, 1, 1, 1, 1], [1, 1, 0, 0, 0]],
-    "none": None,
-}
+STEPS, FEATURES, UNITS = 4, 2, 2
+# Padding on the right, on the left, in between, nowhere, and an empty row.
+MASK = np.array(
+    [[1, 1, 1, 0], [0, 0, 1, 1], [1, 0, 0, 1], [1, 1, 1, 1], [0, 0, 0, 0]], bool
+).T[:, :, np.newaxis]
+BATCH = MASK.shape[1]
 FUNCTIONS = {
     "tanh": np.tanh,
     "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
@@ -41,48 +42,56 @@ def lstm_step(x, h, c, w, u, b, *, f, gate):
     return gate(o) * f(c), c
 
 
-NUMPY = {"simple_rnn": simple_rnn_step, "gru": gru_step, "lstm": lstm_step}
+# The class, its step in NumPy, the number of blocks, of states and of biases.
+RECURRENCES = {
+    "simple_rnn": (SimpleRNNRecurrence, simple_rnn_step, 1, 1, 1),
+    "gru": (GRURecurrence, gru_step, 3, 1, 2),
+    "lstm": (LSTMRecurrence, lstm_step, 4, 2, 1),
+}
 
 
 def by_hand(cell, tensors, mask, activation="tanh", recurrent_activation="sigmoid"):
-    """All h_t, then the last states, one step after another."""
-    x, states, weights = tensors[0], *split_states(cell, tensors[1:])
+    """Return all h_t, then the last states, computed step by step."""
+    _, step, _, num_states, _ = RECURRENCES[cell]
+    x, states, weights = tensors[0], tensors[1:][:num_states], tensors[1 + num_states :]
     functions = {"f": FUNCTIONS[activation], "gate": FUNCTIONS[recurrent_activation]}
     each = []
     for t in range(len(x)):
-        new = NUMPY[cell](x[t], *states, *weights, **functions)
+        new = step(x[t], *states, *weights, **functions)
         if mask is not None:
-            real = mask[t]
-            new = [np.where(real, n, s) for n, s in zip(new, states, strict=True)]
+            pairs = zip(new, states, strict=True)
+            new = [np.where(mask[t], after, before) for after, before in pairs]
         states = new
         each.append(states[0])
     return [np.array(each), *states]
 
 
-def split_states(cell, tensors):
-    num_states = 2 if cell == "lstm" else 1
-    return tensors[:num_states], tensors[num_states:]
-
-
-def run(cell, tensors, mask, **options):
-    """What `by_hand` gives, of the package; without h_t where it gives none."""
-    states, weights = split_states(cell, tensors[1:])
-    each, last = getattr(recurrence, cell)(
-        tensors[0], mask, tuple(states), weights, **options
+def run(cell, tensors, mask, return_sequences=True, **activations):
+    """Return the same as `by_hand`, computed by the package; h_t only if asked for."""
+    recurrence, _, _, num_states, _ = RECURRENCES[cell]
+    each, last = run_recurrence(
+        recurrence(**activations),
+        tensors[0],
+        mask,
+        tuple(tensors[1:][:num_states]),
+        tensors[1 + num_states :],
+        return_sequences=return_sequences,
     )
     return [*([] if each is None else [each]), *last]
 
 
 def random_tensors(cell):
-    """The inputs, the initial states and the weights, in the order of the call."""
+    """Return the inputs, the initial states and the weights, in this order."""
+    _, _, blocks, num_states, num_biases = RECURRENCES[cell]
+    width = blocks * UNITS
+    shapes = [
+        (STEPS, BATCH, FEATURES),
+        *[(BATCH, UNITS)] * num_states,
+        (FEATURES, width),
+        (UNITS, width),
+        *[(width,)] * num_biases,
+    ]
     rng = np.random.default_rng(7)
-    width = BLOCKS[cell] * UNITS
-    shapes = [(STEPS, BATCH, FEATURES), (BATCH, UNITS)]
-    if cell == "lstm":
-        shapes.append((BATCH, UNITS))
-    shapes += [(FEATURES, width), (UNITS, width), (width,)]
-    if cell == "gru":
-        shapes.append((width,))
     return [rng.normal(size=shape, scale=0.5) for shape in shapes]
 
 
@@ -91,13 +100,8 @@ def assert_same(actual, expected, tolerance=1e-12):
         np.testing.assert_allclose(a, e, rtol=tolerance, atol=tolerance)
 
 
-def time_major(padding):
-    mask = MASKS[padding]
-    return None if mask is None else np.array(mask, bool).T[:, :, np.newaxis]
-
-
 def numerical_gradients(function, tensors, step=1e-5):
-    """Central differences, whose error is of the order of step squared."""
+    """Return central differences, whose error is of the order of step squared."""
     gradients = []
     for tensor in tensors:
         gradient = np.zeros_like(tensor)
@@ -112,54 +116,53 @@ def numerical_gradients(function, tensors, step=1e-5):
     return gradients
 
 
-def assert_as_by_hand(cell, mask, return_sequences, **options):
-    """States, and the gradients of a loss of them, by finite differences."""
+def assert_as_by_hand(cell, mask, return_sequences=True, **activations):
+    """Compare states, and gradients of a loss of them with finite differences."""
     tensors = random_tensors(cell)
     skipped = 0 if return_sequences else 1
     rng = np.random.default_rng(8)
-    # Every element of every output has a part of its own in the loss.
+    # Every element of every output has a weight of its own in the loss.
     shares = [
         rng.normal(size=out.shape) for out in by_hand(cell, tensors, mask)[skipped:]
     ]
 
     def loss():
-        outputs = by_hand(cell, tensors, mask, **options)[skipped:]
+        outputs = by_hand(cell, tensors, mask, **activations)[skipped:]
         return sum((s * o).sum() for s, o in zip(shares, outputs, strict=True))
 
     variables = [tf.constant(t) for t in tensors]
     with tf.GradientTape() as tape:
         tape.watch(variables)
-        outputs = run(
-            cell, variables, mask, return_sequences=return_sequences, **options
-        )
+        outputs = run(cell, variables, mask, return_sequences, **activations)
         total = sum(tf.reduce_sum(s * o) for s, o in zip(shares, outputs, strict=True))
-    assert_same(outputs, by_hand(cell, tensors, mask, **options)[skipped:])
+    assert_same(outputs, by_hand(cell, tensors, mask, **activations)[skipped:])
     actual = tape.gradient(total, variables)
     assert_same(actual, numerical_gradients(loss, tensors), tolerance=1e-7)
 
 
+@pytest.mark.parametrize("masked", [True, False])
 @pytest.mark.parametrize("return_sequences", [True, False])
-@pytest.mark.parametrize("padding", MASKS)
-@pytest.mark.parametrize("cell", CELLS)
-def test_states_and_gradients_are_as_by_hand(cell, padding, return_sequences):
-    assert_as_by_hand(cell, time_major(padding), return_sequences)
+@pytest.mark.parametrize("cell", RECURRENCES)
+def test_states_and_gradients_are_as_by_hand(cell, return_sequences, masked):
+    assert_as_by_hand(cell, MASK if masked else None, return_sequences)
 
 
-@pytest.mark.parametrize("activation", FUNCTIONS)
-@pytest.mark.parametrize("cell", CELLS)
-def test_activations_and_their_slopes_are_those_named(cell, activation):
-    assert_as_by_hand(cell, time_major("right"), True, activation=activation)
+# Each function once as the activation, and once for the gates.
+@pytest.mark.parametrize(
+    ("activation", "gate"),
+    [("sigmoid", "tanh"), ("relu", "linear"), ("linear", "relu")],
+)
+@pytest.mark.parametrize("cell", RECURRENCES)
+def test_activations_and_their_slopes_are_those_named(cell, activation, gate):
+    activations = {"activation": activation}
+    if cell != "simple_rnn":
+        activations["recurrent_activation"] = gate
+    assert_as_by_hand(cell, MASK, **activations)
 
 
-@pytest.mark.parametrize("gate", FUNCTIONS)
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_gates_and_their_slopes_are_those_named(cell, gate):
-    assert_as_by_hand(cell, time_major("right"), True, recurrent_activation=gate)
-
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_a_loss_of_one_state_alone_has_gradients(cell):
-    """The other outputs' gradients are then absent, not zero."""
+@pytest.mark.parametrize("cell", RECURRENCES)
+def test_a_loss_of_one_output_alone_has_gradients(cell):
+    """TensorFlow then passes no gradient, rather than zero, for the other outputs."""
     tensors = random_tensors(cell)
     for index in range(len(by_hand(cell, tensors, None))):
         variables = [tf.constant(t) for t in tensors]

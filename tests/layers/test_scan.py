@@ -1,4 +1,4 @@
-"""The loop over time: how a batch is cut, and that cutting changes nothing."""
+"""The loop over time: how a batch is split, and that splitting changes nothing."""
 
 import os
 import re
@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from rnn_keras import layers
-from rnn_keras.layers import scan
+from rnn_keras.layers.scan import Recurrence, num_cores, num_parts, recur, split_batch
 
 
 @pytest.mark.parametrize(
@@ -18,76 +18,75 @@ from rnn_keras.layers import scan
         (31, 4, 1),
         (32, 1, 1),
         (32, 2, 2),
-        (32, 4, 2),  # parts of 16 rows are the smallest
+        (32, 4, 2),  # no part has under 16 rows
         (33, 2, 1),
         (34, 4, 2),
         (64, 2, 2),
         (64, 3, 2),
         (64, 4, 4),
-        (96, 64, 4),  # 96 = 4 * 24, and 8 parts would have 12 rows
+        (96, 64, 4),  # 96 = 4 * 24; 8 parts would have 12 rows
     ],
 )
-def test_a_batch_is_cut_evenly_into_parts_that_are_worth_a_core(
-    monkeypatch, batch, cores, parts
-):
-    monkeypatch.setattr(scan, "_num_cores", lambda: cores)
-    assert scan._num_parts(batch) == parts
+def test_a_batch_is_split_evenly_into_parts_that_are_worth_a_core(batch, cores, parts):
+    assert num_parts(batch, cores) == parts
 
 
 def test_cores_are_those_that_this_process_may_use():
     if not hasattr(os, "sched_setaffinity"):
-        pytest.skip("the system has no such setting")
+        pytest.skip("the system cannot restrict a process to some cores")
     usable = os.sched_getaffinity(0)
-    assert scan._num_cores() == len(usable)
+    assert num_cores() == len(usable)
     os.sched_setaffinity(0, {min(usable)})
     try:
-        assert scan._num_cores() == 1
+        assert num_cores() == 1
     finally:
         os.sched_setaffinity(0, usable)
 
 
-def running_sum(calls):
+class RunningSum(Recurrence):
     """h_t = h_{t-1} + x_t, whose gradient is a running sum from the other end."""
 
-    def step(inputs, states, u):
-        calls.append(states[0].shape)
-        return (states[0] + inputs[0],), ()
+    blocks = (1,)
+    gradients = (1,)
+    unrolled = 4
 
-    def back(dstates, saved, h):
+    def __init__(self):
+        self.shapes = []
+
+    def step(self, inputs, states, weights):
+        self.shapes.append(states[0].shape)
+        return [states[0] + inputs[0]], []
+
+    def step_back(self, dstates, saved, h):
         return dstates, dstates
 
-    return scan.Cell(
-        step,
-        back,
-        through=lambda da, u_transposed: tf.zeros_like(da[0]),
-        weight_gradients=lambda h, da: [tf.zeros((2, 2), h.dtype)],
-    )
+    def through_kernel(self, da, u_transposed):
+        return tf.zeros_like(da[0])
+
+    def weight_gradients(self, h_before, da):
+        return [tf.zeros((2, 2), h_before.dtype)]
 
 
 @pytest.mark.parametrize(
     ("steps", "cores", "bodies"),
     [(1, 2, 2), (3, 4, 4), (4, 1, 4), (6, 2, 4), (8, 2, 8)],
 )
-def test_parts_and_steps_stand_side_by_side_in_a_graph(
-    monkeypatch, steps, cores, bodies
-):
-    monkeypatch.setattr(scan, "_num_cores", lambda: cores)
+def test_parts_and_steps_stand_side_by_side_in_a_graph(set_cores, steps, cores, bodies):
+    set_cores(cores)
     rng = np.random.default_rng(0)
     x, share = rng.normal(size=(2, steps, 64, 2))
-    calls = []
+    running_sum = RunningSum()
 
     @tf.function
     def sums_and_gradient(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            each, (last,) = scan.recur(
-                running_sum(calls),
-                [[part] for part in scan.cut(x)],
+            each, (last,) = recur(
+                running_sum,
+                [[part] for part in split_batch(x)],
                 (tf.zeros_like(x[0]),),
                 [tf.eye(2, dtype=x.dtype)],
                 None,
-                gradients=[1],
-                unrolled=4,
                 return_sequences=True,
             )
             loss = tf.reduce_sum(each * share)
@@ -97,15 +96,31 @@ def test_parts_and_steps_stand_side_by_side_in_a_graph(
     np.testing.assert_allclose(each, x.cumsum(axis=0), atol=1e-12)
     np.testing.assert_allclose(last, x.sum(axis=0), atol=1e-12)
     np.testing.assert_allclose(gradient, share[::-1].cumsum(axis=0)[::-1], atol=1e-12)
-    assert calls == [(64 // cores, 2)] * bodies
+    assert running_sum.shapes == [(64 // cores, 2)] * bodies
 
 
-@pytest.mark.parametrize("sequences", [False, True])
-@pytest.mark.parametrize("activation", ["tanh", "relu"])
-@pytest.mark.parametrize("cell", ["SimpleRNN", "GRU", "LSTM"])
-def test_no_loop_copies_a_whole_sequence(monkeypatch, cell, activation, sequences):
-    """Which XLA does at every step, where a place may be written before it is read."""
-    monkeypatch.setattr(scan, "_num_cores", lambda: 2)
+# Both ways of keeping what a step saves: in the place of its inputs, or elsewhere.
+COPY_FREE = [("GRU", "tanh", True), ("LSTM", "relu", False)]
+ALL_LOOPS = [
+    (cell, activation, sequences)
+    for cell in ("SimpleRNN", "GRU", "LSTM")
+    for activation in ("tanh", "relu")
+    for sequences in (False, True)
+]
+
+
+@pytest.mark.parametrize(
+    ("cell", "activation", "sequences"),
+    [
+        pytest.param(*loop, marks=[] if loop in COPY_FREE else pytest.mark.exhaustive)
+        for loop in ALL_LOOPS
+    ],
+)
+def test_no_compiled_loop_copies_a_whole_sequence(
+    set_cores, cell, activation, sequences
+):
+    """XLA copies it at every step if it may be written before it is read."""
+    set_cores(2)
     layer = getattr(layers, cell)(32, activation=activation, return_sequences=sequences)
     layer.build((64, 24, 32))
 
