@@ -67,7 +67,7 @@ def scaling(kind: str | None) -> Any:
         logs = [np.log(count / count.sum()) for count in counts]
         return np.abs(logs[0] - logs[1]).ravel()
 
-    return patch.object(linear, "_telling", {"none": none, "ratio": ratio}[kind])
+    return patch.object(linear, "informativeness", {"none": none, "ratio": ratio}[kind])
 
 
 def run(source: str, cell: str, change: str, fold: int) -> dict[str, Any]:

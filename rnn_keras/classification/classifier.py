@@ -23,7 +23,7 @@ from rnn_keras.classification.recipe import recipe_for
 from rnn_keras.classification.saving import load_model
 from rnn_keras.datasets.labelled import class_indices, class_names_of, classes_to_learn
 from rnn_keras.datasets.streaming import WINDOW, Stream
-from rnn_keras.layers.ngram_logits import LinearPath, linear_path
+from rnn_keras.layers.ngram_logits import LinearPath, fit_linear_path
 from rnn_keras.layers.text_vectorizer import TextVectorizer, Unit
 from rnn_keras.models.builders import build_classifier
 from rnn_keras.scoring import count_answers
@@ -453,7 +453,7 @@ class TextClassifier(keras.Model):
         if linear and validation is not None:
             logits = np.log(np.maximum(self._probabilities(validation[0]), 1e-9))
             self._set_linear(
-                linear_path(logits, known, validation, max_ngram=recipe.max_ngram)
+                fit_linear_path(logits, known, validation, max_ngram=recipe.max_ngram)
             )
         return history
 

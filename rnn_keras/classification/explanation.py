@@ -21,7 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnn_keras.layers.ngram_logits import LinearPath, ngrams
+from rnn_keras.layers.ngram_logits import LinearPath, ngram_keys
 from rnn_keras.utils.errors import InputError
 
 # The line is cut finer until the sum is right to so much of a logit.
@@ -168,7 +168,7 @@ def ngram_contributions(
         `(timesteps,)`, and what the bias adds.
     """
     length = len(ids)
-    keys, real = (np.asarray(a)[0] for a in ngrams(ids[None], path.max_ngram))
+    keys, real = (np.asarray(a)[0] for a in ngram_keys(ids[None], path.max_ngram))
     rows = np.where(real, np.asarray(path.find_rows(keys[None]))[0], -1)
     known, at, times = np.unique(rows, return_inverse=True, return_counts=True)
     table = path.table.numpy()[known] * (known >= 0)[:, None]

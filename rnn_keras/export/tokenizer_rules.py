@@ -21,8 +21,8 @@ from rnn_keras.layers.text_vectorizer import (
     PADDING_ID,
     UNKNOWN_ID,
     TextVectorizer,
-    separates_words,
-    stands_alone,
+    is_standalone_token,
+    is_word_separator,
 )
 from rnn_keras.utils.errors import InputError
 
@@ -70,8 +70,8 @@ def _check_locale() -> None:
 def _word_rules() -> dict[str, Any]:
     points, characters = _characters()
     return {
-        "alone": _ranges(points[stands_alone(characters)]),
-        "spaces": _ranges(points[separates_words(characters)]),
+        "alone": _ranges(points[is_standalone_token(characters)]),
+        "spaces": _ranges(points[is_word_separator(characters)]),
     }
 
 
@@ -79,7 +79,7 @@ def _word_rules() -> dict[str, Any]:
 def _case_rules() -> dict[str, Any]:
     points, characters = _characters()
     # Before it lower-cases, the vectorizer has made these one space each.
-    words = ~separates_words(characters)
+    words = ~is_word_separator(characters)
     points, characters = points[words], tf.boolean_mask(characters, words)
     lower = _decoded(_lower(characters))
     changed = [

@@ -1,9 +1,11 @@
-"""Keras layers: recurrences with a fast loop on the CPU, and what stands around them.
+"""Keras layers: fast recurrent layers, and the layers used before and after them.
 
-`recurrence` derives forward and backward equations of the three cells, `scan` runs
-them over time, and `recurrent` puts them into Keras's own layers; read them in this
-order. `masked` holds layers that leave padding out, `text_vectorizer` turns texts into
-token ids, `ngram_logits` is the linear path beside a network, `audio` reads sound.
+Read `recurrence` first: it derives the equations of the three recurrent layers,
+forward and backward. `scan` runs them over time, and `recurrent` puts them into
+Keras's own layers. The other modules stand alone: `masked` holds layers that know
+padding, `text_vectorizer` turns texts into token ids, `ngram_logits` adds a linear
+model of n-grams to a network, and `audio` holds the layers of a speech recogniser.
+`keras_internals` is the only module that uses private names of Keras.
 """
 
 from rnn_keras.utils.quiet import import_quietly

@@ -1,4 +1,9 @@
-"""Layers at both ends of a speech recogniser: waves to frames, padding to blanks."""
+"""The first and the last layer of a speech recogniser.
+
+`LogMel` turns waves into frames of mel energies. `SureBlank` turns the logits of
+padding into certain blanks, so that CTC needs no lengths. Reading sound files is the
+job of `rnn_keras.datasets`.
+"""
 
 from typing import Any
 
@@ -10,29 +15,35 @@ from rnn_keras.utils.errors import check_sizes
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 class LogMel(keras.layers.Layer):
-    """Logarithms of a wave's energy in mel bands, frame by frame, of mean 0, spread 1.
+    """Computes the logarithmic energy of a wave in mel bands, frame by frame.
 
-    A window every `stride` samples; its power spectrum; sums over bands that get wider
-    upwards as those of the ear do (S. S. Stevens, J. Volkmann, E. B. Newman, "A scale
-    for the measurement of the psychological magnitude pitch", 1937); the logarithm,
-    from a ten-thousandth of the recording's highest on (40 decibels: what is below is
-    mostly the room). Of each band the mean over the recording is taken away, which a
-    louder voice or another microphone adds to (B. S. Atal, "Effectiveness of linear
-    prediction characteristics of the speech wave for automatic speaker identification
-    and verification", 1974), and all is divided by one spread.
+    The layer takes these steps:
 
-    `nan` after the end of a wave is padding. Frames whose middle lies there are masked,
-    and none of it gets into the others: `keras.layers.MelSpectrogram` alone reflects
-    the end of the batch's longest, and its decibels are counted from the loudest of the
-    batch.
+    1. A window every `stride` samples, and its power spectrum.
+    2. Sums over mel bands, which get wider with frequency as the bands of the ear do
+       (S. S. Stevens, J. Volkmann, E. B. Newman, "A scale for the measurement of the
+       psychological magnitude pitch", 1937).
+    3. The logarithm of these energies. Energies below a ten-thousandth of the
+       recording's highest (40 decibels) are raised to it, since they are mostly the
+       noise of the room.
+    4. Each band minus its mean over the recording, which removes the effect of a
+       louder voice or another microphone (B. S. Atal, "Effectiveness of linear
+       prediction characteristics of the speech wave for automatic speaker
+       identification and verification", 1974).
+    5. All of it divided by its standard deviation over the recording.
+
+    A `nan` after the end of a wave is padding. Frames centred on padding are masked,
+    and padding does not change the other frames. With
+    `keras.layers.MelSpectrogram` alone they would depend on the batch: it reflects the
+    end of the longest wave, and counts decibels from the loudest one.
 
     Args:
-        rate: samples a second.
-        num_mel_bins: bands, from 20 Hz to half the rate.
+        rate: samples per second.
+        num_mel_bins: number of bands, from 20 Hz to half the rate.
         stride: samples from one frame to the next.
-        window: samples that a frame looks at; the transform has as many, or those up to
-            the next power of 2.
-        **kwargs: of `keras.layers.Layer`.
+        window: samples in a frame. The Fourier transform has the smallest power of 2
+            that is not below it.
+        **kwargs: arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: floats `(batch, samples)`.
@@ -41,8 +52,8 @@ class LogMel(keras.layers.Layer):
         `(batch, samples // stride + 1, num_mel_bins)`, 0 where masked.
 
     Raises:
-        ValueError: for a size below 1, or a `window` below `stride`: of what lies
-            between two windows nothing would be seen.
+        ValueError: for a size below 1, or a `window` below `stride`, because the
+            samples between two windows would be lost.
     """
 
     def __init__(
@@ -71,14 +82,14 @@ class LogMel(keras.layers.Layer):
         )
 
     def build(self, input_shape: Any) -> None:
-        # Nothing to make: said, as Keras warns of a layer in a layer.
+        # Without this method Keras warns that it may not have built the inner layer.
         self.mel.build(input_shape)
         self.built = True
 
     def call(self, inputs: Any) -> Any:
         mask = self.compute_mask(inputs)
         waves = ops.where(ops.isnan(inputs), ops.zeros_like(inputs), inputs)
-        # Silence behind every wave, or the end of the longest would be reflected.
+        # With silence after every wave, the end of the longest is not reflected.
         waves = ops.pad(waves, ((0, 0), (0, self.mel.fft_length)))
         energy = ops.swapaxes(self.mel(waves), 1, 2)[:, : ops.shape(mask)[1]]
         known = ops.cast(mask, energy.dtype)[:, :, None]
@@ -92,7 +103,7 @@ class LogMel(keras.layers.Layer):
         return logs / ops.sqrt(variance + 1e-6)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        # One more: a wave of no samples has a frame too, all padding.
+        # One more sample, so that a wave without samples has one frame of padding.
         real = ops.pad(ops.logical_not(ops.isnan(inputs)), ((0, 0), (0, 1)))
         return real[:, :: self.stride]
 
@@ -113,17 +124,17 @@ class LogMel(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 class SureBlank(keras.layers.Layer):
-    """Logits of padding become those of a blank with probability 1.
+    """Makes padding a blank with probability 1.
 
-    A CTC loss or decoder that knows no lengths, as `keras.losses.CTC`, is exact then:
-    blanks at the end change neither what is read nor its probability.
+    A CTC loss or decoder that takes no lengths, such as `keras.losses.CTC`, is then
+    exact: blanks at the end change neither the label sequence nor its probability.
 
     Call arguments:
-        inputs: logits `(batch, frames, vocabulary_size)`, id 0 the blank.
+        inputs: logits `(batch, frames, vocabulary_size)`; id 0 is the blank.
         mask: booleans `(batch, frames)`, `True` for a real frame.
 
     Returns:
-        The logits, as the inputs.
+        Logits of the same shape.
     """
 
     def __init__(self, **kwargs: Any):
@@ -133,12 +144,12 @@ class SureBlank(keras.layers.Layer):
     def call(self, inputs: Any, mask: Any = None) -> Any:
         if mask is None:
             return inputs
-        # Not infinite: a loss would subtract one from another.
+        # Not infinite, because a loss subtracts logits from each other.
         blank = ops.one_hot(0, inputs.shape[-1], dtype=inputs.dtype) * 1e9 - 1e9
         return ops.where(ops.expand_dims(mask, 2), inputs, blank)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> None:
-        # A loss would weigh by it, frame by frame, what it has one of a recording.
+        # Keras would multiply the loss, one value per recording, by the mask of frames.
         return None
 
     def compute_output_shape(self, input_shape: Any) -> tuple:

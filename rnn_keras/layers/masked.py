@@ -1,4 +1,9 @@
-"""TODO."""
+"""Layers that know padding: pooling, missing values, an embedding read backward.
+
+Keras's own pooling layers count padding as data, its `ReversibleEmbedding` drops the
+mask of what it reads, and no layer of it masks missing values. `Dropout` is here too:
+it differs from Keras's only in how fast XLA draws its random numbers on a CPU.
+"""
 
 from typing import Any, Literal, get_args
 
@@ -14,20 +19,20 @@ POOLING_MODES: tuple[PoolingMode, ...] = get_args(PoolingMode)
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 class MaskedPooling1D(keras.layers.Layer):
-    """Pools the real steps of a sequence, feature by feature.
+    """Pools each feature over the real steps of a sequence.
 
-    `keras.layers.GlobalMaxPooling1D` takes the maximum over padding too, and
-    `GlobalAveragePooling1D` divides by zero where all steps are padding. Here
-    padding has no part, and a sequence without a real step gives zeros.
+    `keras.layers.GlobalMaxPooling1D` also takes the maximum over padding, and
+    `GlobalAveragePooling1D` divides by zero if all steps are padding. This layer
+    leaves padding out, and a sequence without a real step gives zeros.
 
     Args:
-        mode: `"max"`, `"mean"`, or `"max_mean"` for the two side by side.
-        **kwargs: of `keras.layers.Layer`.
+        mode: `"max"`, `"mean"`, or `"max_mean"` for both, concatenated.
+        **kwargs: arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: `(batch, timesteps, features)`.
-        mask: booleans `(batch, timesteps)`, `True` for a real step; without a
-            mask every step is real.
+        mask: booleans `(batch, timesteps)`, `True` for a real step. Without a mask
+            every step is real.
 
     Returns:
         `(batch, features)`, or `(batch, 2 * features)` for `"max_mean"`.
@@ -47,7 +52,7 @@ class MaskedPooling1D(keras.layers.Layer):
             mask = ops.ones(ops.shape(inputs)[:2], dtype="bool")
         real = ops.expand_dims(mask, 2)
         count = ops.sum(ops.cast(real, inputs.dtype), axis=1)
-        # `where`, not products: infinity times 0 would let padding through.
+        # `where` rather than a product with the mask, as infinity times 0 is `nan`.
         pooled = []
         if "max" in self.mode:
             highest = ops.max(ops.where(real, inputs, -float("inf")), axis=1)
@@ -70,19 +75,22 @@ class MaskedPooling1D(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 class MissingValues(keras.layers.Layer):
-    """Takes `nan` for a missing value; steps before the first known one are padding.
+    """Replaces missing values, given as `nan`, and tells the network where they were.
 
-    Padding is masked. Later, a missing value becomes 0, the mean of a feature that was
-    scaled, and beside each feature stands another, 1 where it was missing: a step of
-    which nothing is known passes like any other, or the network would lose count of
-    time (Z. C. Lipton, D. C. Kale, R. Wetzel, "Directly modeling missing data in
-    sequences with RNNs", 2016).
+    A missing value becomes 0, which is the mean of a standardised feature. A second
+    feature for each feature is 1 where the value was missing and 0 elsewhere (Z. C.
+    Lipton, D. C. Kale, R. Wetzel, "Directly modeling missing data in sequences with
+    RNNs", 2016).
+
+    The steps before the first known value are padding and masked. A later step is
+    never masked, even if all its values are missing, because the network would lose
+    count of time.
 
     Call arguments:
         inputs: floats `(batch, timesteps, features)`.
 
     Returns:
-        `(batch, timesteps, 2 * features)`, without a `nan`.
+        `(batch, timesteps, 2 * features)`: the features, then the indicators.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -100,23 +108,24 @@ class MissingValues(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 class ReversibleEmbedding(keras.layers.ReversibleEmbedding):
-    """`keras.layers.ReversibleEmbedding`, whose logits keep the mask of its input.
+    """A `keras.layers.ReversibleEmbedding` whose logits keep the mask of their input.
 
-    Without it a loss would count padding among what is to be predicted.
+    Without the mask, a loss would count padding among the tokens to predict.
     """
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        if len(inputs.shape) == 3:  # vectors, so in reverse
+        if len(inputs.shape) == 3:  # states, which become logits
             return mask
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 class Dropout(keras.layers.Dropout):
-    """`keras.layers.Dropout`, with random numbers that XLA draws fast on a CPU.
+    """A `keras.layers.Dropout` whose random numbers XLA draws fast on a CPU.
 
-    The generator that TensorFlow chooses there by itself takes ten times as long as
-    the rest of a training step (230 ms against 20 ms, 32 x 256 x 64 values).
+    It uses the generator Philox. The one that TensorFlow chooses by default takes ten
+    times as long as the rest of a training step (230 ms against 20 ms for
+    32 x 256 x 64 values).
     """
 
     def call(self, inputs: Any, training: bool = False) -> Any:

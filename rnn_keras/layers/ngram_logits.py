@@ -1,12 +1,14 @@
-"""The linear path: logits from which n-grams a text holds, beside the recurrent ones.
+"""A linear model of n-grams, whose logits are added to those of a network.
 
-On few texts a linear model of n-grams is hard to beat, and it errs elsewhere than a
-network that reads in order. Their weighted sum is often better than either (a
-logarithmic opinion pool: G. E. Hinton, "Products of experts", ICANN 1999; a linear
-path beside a deep one, trained jointly: H.-T. Cheng et al., "Wide & deep learning for
-recommender systems", 2016; presence of n-grams rather than their counts: S. Wang,
-C. D. Manning, "Baselines and bigrams", ACL 2012). Here the two are trained apart, and
-the two weights are those that make held-out texts most probable.
+On few texts a linear model of n-grams is hard to beat, and it makes other errors than
+a network that reads in order. A weighted sum of their logits is often better than
+either. Such a sum is a logarithmic opinion pool (G. E. Hinton, "Products of experts",
+ICANN 1999); H.-T. Cheng et al. train both parts jointly ("Wide & deep learning for
+recommender systems", 2016). That an n-gram occurs counts here, not how often (S. Wang,
+C. D. Manning, "Baselines and bigrams", ACL 2012).
+
+Here the two models are trained separately. The two weights of the sum are those that
+make held-out texts most probable.
 """
 
 from collections.abc import Iterator
@@ -24,36 +26,38 @@ from sklearn.linear_model import LogisticRegression
 from rnn_keras.layers.text_vectorizer import concatenate_ids
 from rnn_keras.utils.errors import check_sizes
 
-# 2**32 over the golden ratio, as an int32. Its multiples keep apart as far as can be
-# (D. E. Knuth, "The art of computer programming", volume 3, section 6.4): no two pairs
-# of ids below 52,000 have one key, and of longer n-grams next to none.
+# 2**32 divided by the golden ratio, as an int32. Its multiples lie as far apart as
+# possible (D. E. Knuth, "The art of computer programming", volume 3, section 6.4): no
+# two pairs of ids below 52,000 have the same key, and hardly any two longer n-grams.
 KEY_MULTIPLIER = 0x9E3779B9 - 2**32
-# The network as it is, and half of the linear logits beside it.
-_BELIEF = np.array([1.0, 0.5])
-_CHUNK = 256
+# Scales assumed before any text is seen: the network's logits as they are, plus half
+# of the linear ones.
+_PRIOR_SCALES = np.array([1.0, 0.5])
+_TEXTS_AT_A_TIME = 256
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 class LinearPath(keras.layers.Layer):
     """Adds the logits of a linear model of n-grams to those of another model.
 
-    A text is the set of its n-grams, of one token to `max_ngram`; those at its ends
-    count as others than those inside. Each that is known is a row of a table; the
-    text's logits are the sum of its rows, weighted by their inverse document
-    frequency and divided by the norm of these weights.
+    The model takes a text as the set of its n-grams of 1 to `max_ngram` tokens. An
+    n-gram at the beginning or end of a text differs from the same tokens inside it.
+    Every known n-gram has a row in a table. The logits of a text are the sum of the
+    rows of its n-grams, weighted by inverse document frequency and divided by the
+    Euclidean norm of these weights.
 
-    Nothing here is trained by gradient descent: `from_texts` makes a fitted path, and
-    `weigh` sets how much it counts. Until then it adds nothing.
+    Gradient descent changes nothing here. `from_texts` returns a fitted layer, and
+    `fit_scales` sets the weights of the sum; before that the layer adds nothing.
 
     Args:
         num_classes: number of logits.
-        rows: number of n-grams that are known.
+        rows: number of known n-grams.
         max_ngram: tokens in the longest n-gram.
-        **kwargs: of `keras.layers.Layer`.
+        **kwargs: arguments of `keras.layers.Layer`.
 
     Call arguments:
         ids: token ids `(batch, timesteps)`, padded on the right with 0.
-        logits: of the other model, `(batch, num_classes)`.
+        logits: logits of the other model, `(batch, num_classes)`.
 
     Returns:
         `(batch, num_classes)`: `scales[0] * logits + scales[1] * linear`.
@@ -64,7 +68,7 @@ class LinearPath(keras.layers.Layer):
 
     def __init__(self, num_classes: int, rows: int, max_ngram: int = 2, **kwargs: Any):
         check_sizes(num_classes=num_classes, rows=rows, max_ngram=max_ngram)
-        # Half precision would do for the logits, but not for a sum of squares.
+        # Half precision is enough for the logits, but not for a sum of squares.
         super().__init__(**{"trainable": False, "dtype": "float32", **kwargs})
         self.num_classes = num_classes
         self.rows = rows
@@ -72,7 +76,7 @@ class LinearPath(keras.layers.Layer):
         self.keys = self.add_weight(
             shape=(rows,), initializer="zeros", dtype="int32", name="keys"
         )
-        # The last column: the squared weight of the n-gram, for the norm.
+        # The last column holds the squared weight of the n-gram, for the norm.
         self.table = self.add_weight(
             shape=(rows, num_classes + 1), initializer="zeros", name="table"
         )
@@ -96,21 +100,22 @@ class LinearPath(keras.layers.Layer):
         strength: float = 10.0,
         **kwargs: Any,
     ) -> "LinearPath":
-        """A path fitted by TF-IDF and logistic regression, a class against the rest.
+        """Return a layer fitted by TF-IDF and one logistic regression for each class.
 
-        Beforehand each n-gram is scaled by how much it tells of the class, with the
-        log-ratio of its frequencies inside and outside. (S. Wang and C. D. Manning,
-        2012, scale presence by the ratio itself.)
+        Each regression separates a class from the rest. Before it is fitted, every
+        n-gram is scaled by how much it tells about the class, which is measured by
+        the log-ratio of its frequencies inside and outside the class. (S. Wang and
+        C. D. Manning, 2012, scale by the log-ratio itself.)
 
         Args:
-            ids: `(texts, timesteps)`, with one token at least.
-            labels: class indices `(texts,)`, of two classes or more. One that is
-                not among them gets the lowest bias of those that are, and no more.
-            num_classes: this and `max_ngram` are arguments of the class.
+            ids: token ids `(texts, timesteps)`, with at least one token.
+            labels: class indices `(texts,)` of at least two classes. A class without
+                a text gets zeros and the lowest bias of the other classes.
+            num_classes: number of logits.
             max_ngram: tokens in the longest n-gram.
-            max_rows: where there are more n-grams, those in most texts are known.
-            strength: inverse of that of the L2 penalty, scikit-learn's `C`.
-            **kwargs: of the class.
+            max_rows: largest number of known n-grams; those in most texts are kept.
+            strength: inverse strength of the L2 penalty, scikit-learn's `C`.
+            **kwargs: arguments of `keras.layers.Layer`.
         """
         keys, present = _presence(ids, max_ngram, max_rows)
         idf = TfidfTransformer().fit(present)
@@ -122,7 +127,7 @@ class LinearPath(keras.layers.Layer):
         classes = np.unique(labels)
         for label in classes[-1:] if len(classes) == 2 else classes:
             inside = labels == label
-            scale = _telling(present, inside)
+            scale = informativeness(present, inside)
             model = LogisticRegression(C=strength, max_iter=1000)
             model.fit(features @ diags_array(scale), inside)
             table[:, label] = model.coef_[0] * scale * idf.idf_
@@ -141,20 +146,21 @@ class LinearPath(keras.layers.Layer):
         return self.scales[0] * logits + self.scales[1] * self.linear_logits(ids)
 
     def linear_logits(self, ids: Any) -> Any:
-        """Of the n-grams alone: `(batch, num_classes)`."""
-        keys, real = ngrams(ids, self.max_ngram)
+        """Return the logits of the n-grams alone, `(batch, num_classes)`."""
+        keys, real = ngram_keys(ids, self.max_ngram)
         rows = ops.sort(ops.where(real, self.find_rows(keys), -1), axis=1)
         repeated = ops.pad(rows[:, 1:] == rows[:, :-1], ((0, 0), (1, 0)))
         counts = ops.cast((rows >= 0) & ~repeated, self.compute_dtype)
         found = ops.take(self.table, ops.maximum(rows, 0), axis=0)
         sums = ops.sum(found * ops.expand_dims(counts, 2), axis=1)
-        # A text without a known n-gram has no norm, and only the bias speaks.
+        # For a text without a known n-gram the norm is 0, and the bias remains.
         return sums[:, :-1] / ops.sqrt(ops.maximum(sums[:, -1:], 1e-12)) + self.bias
 
     def find_rows(self, keys: Any) -> Any:
-        """Where `keys` stand in the sorted table of keys; -1 where they do not.
+        """Return the row of each key in the table, or -1 for an unknown key.
 
-        A binary search of plain gathers, which every format of export has.
+        The table is sorted. The search is binary and made of plain gathers, which
+        every export format supports.
         """
         row = ops.zeros_like(keys)
         for step in (1 << i for i in reversed(range((self.rows - 1).bit_length()))):
@@ -162,28 +168,32 @@ class LinearPath(keras.layers.Layer):
             row = ops.where(ops.take(self.keys, next_row) <= keys, next_row, row)
         return ops.where(ops.take(self.keys, row) == keys, row, -1)
 
-    def weigh(self, ids: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
+    def fit_scales(
+        self, ids: np.ndarray, logits: np.ndarray, labels: np.ndarray
+    ) -> None:
         """Set the scales that make held-out texts most probable.
 
         Args:
-            ids: of texts that neither model has been trained on.
-            logits: of the other model on them, `(texts, num_classes)`.
+            ids: token ids of texts that neither model was trained on.
+            logits: logits of the other model on these texts, `(texts, num_classes)`.
             labels: class indices `(texts,)`.
         """
         both = np.stack([logits, self.predict(ids)]).astype(float)
 
-        def surprise(scales: np.ndarray) -> float:
+        def negative_log_posterior(scales: np.ndarray) -> float:
             log_probabilities = log_softmax(np.tensordot(scales, both, 1), axis=1)
-            told = log_probabilities[np.arange(len(labels)), labels].sum()
-            # Few texts, that any large scales might get right, say little: `_BELIEF`,
-            # with a standard deviation of 0.5, is believed beforehand.
-            return 2 * ((scales - _BELIEF) ** 2).sum() - told
+            log_likelihood = log_probabilities[np.arange(len(labels)), labels].sum()
+            # Few texts may fit best with arbitrarily large scales. The prior is normal
+            # around `_PRIOR_SCALES`, with a standard deviation of 0.5.
+            return 2 * ((scales - _PRIOR_SCALES) ** 2).sum() - log_likelihood
 
-        best = minimize(surprise, _BELIEF, bounds=[(0, None), (0, None)])
+        best = minimize(
+            negative_log_posterior, _PRIOR_SCALES, bounds=[(0, None), (0, None)]
+        )
         self.scales.assign(best.x)
 
     def predict(self, ids: np.ndarray) -> np.ndarray:
-        """`linear_logits` of many texts: `(texts, num_classes)`."""
+        """Return `linear_logits` of many texts, `(texts, num_classes)`."""
         parts = [
             ops.convert_to_numpy(self.linear_logits(part)) for part in _chunks(ids)
         ]
@@ -198,30 +208,30 @@ class LinearPath(keras.layers.Layer):
         }
 
 
-def linear_path(
+def fit_linear_path(
     logits: np.ndarray,
     data: tuple[np.ndarray, np.ndarray],
     validation: tuple[np.ndarray, np.ndarray],
     *,
     max_ngram: int,
 ) -> LinearPath | None:
-    """A path fitted to all texts, weighed by those that were held out.
+    """Fit a linear path to all texts, and its scales to those that were held out.
 
     Args:
-        logits: of the network on the validation texts, `(texts, num_classes)`.
+        logits: logits of the network on the validation texts, `(texts, num_classes)`.
         data: token ids and class indices that the network was trained on.
-        validation: those that it was not.
+        validation: token ids and class indices that were held out.
         max_ngram: tokens in the longest n-gram.
 
     Returns:
-        `None` where the training texts are of one class, or hold no token.
+        The layer; or `None` if the training texts are of one class or hold no token.
     """
     ids, labels = data
     if len(np.unique(labels)) < 2 or not np.any(ids):
         return None
     num_classes = logits.shape[1]
     first = LinearPath.from_texts(ids, labels, num_classes, max_ngram=max_ngram)
-    first.weigh(validation[0], logits, validation[1])
+    first.fit_scales(validation[0], logits, validation[1])
     path = LinearPath.from_texts(
         concatenate_ids([ids, validation[0]]),
         np.concatenate([labels, validation[1]]),
@@ -233,20 +243,20 @@ def linear_path(
     return path
 
 
-def ngrams(ids: Any, max_ngram: int) -> tuple[Any, Any]:
-    """The n-grams of each text, as keys.
+def ngram_keys(ids: Any, max_ngram: int) -> tuple[Any, Any]:
+    """Return a key for every n-gram of each text.
 
     Args:
         ids: token ids `(batch, timesteps)`, padded on the right with 0.
-        max_ngram: tokens in the longest.
+        max_ngram: tokens in the longest n-gram.
 
     Returns:
-        int32 and bool, both `(batch, positions)`: a key, and whether there is an
-        n-gram that it stands for.
+        Keys, int32, and booleans that say which keys stand for an n-gram; both
+        `(batch, positions)`.
     """
     ids = ops.cast(ids, "int32")
     length = ops.sum(ops.cast(ids != 0, "int32"), axis=1, keepdims=True)
-    # A 0 at each end is part of the n-grams that begin or end a text.
+    # A 0 at each end becomes part of the n-grams that begin or end a text.
     ids = ops.pad(ids, ((0, 0), (1, 1)))
     position = ops.cumsum(ops.ones_like(ids), axis=1) - 1
     key, keys, real = ops.ones_like(ids), [], []
@@ -262,16 +272,25 @@ def ngrams(ids: Any, max_ngram: int) -> tuple[Any, Any]:
 def _presence(
     ids: np.ndarray, max_ngram: int, max_rows: int
 ) -> tuple[np.ndarray, csr_matrix]:
-    """Sorted keys of n-grams, and which text has which: 0 or 1 `(texts, keys)`."""
+    """Return the sorted keys of n-grams, and which text has which.
+
+    Args:
+        ids: token ids `(texts, timesteps)`.
+        max_ngram: tokens in the longest n-gram.
+        max_rows: largest number of keys; those in most texts are kept.
+
+    Returns:
+        The keys, and a matrix `(texts, keys)` of 0 and 1.
+    """
     texts, keys = [], []
     for start, part in enumerate(_chunks(ids)):
-        found, real = map(ops.convert_to_numpy, ngrams(part, max_ngram))
-        texts.append(np.nonzero(real)[0] + start * _CHUNK)
+        found, real = map(ops.convert_to_numpy, ngram_keys(part, max_ngram))
+        texts.append(np.nonzero(real)[0] + start * _TEXTS_AT_A_TIME)
         keys.append(found[real])
     text, key = np.concatenate(texts), np.concatenate(keys)
     known, column = np.unique(key, return_inverse=True)
     present = csr_matrix((np.ones(len(text)), (text, column)), (len(ids), len(known)))
-    present.data[:] = 1  # a text that has an n-gram several times has it
+    present.data[:] = 1  # however often the text has the n-gram
     if len(known) > max_rows:
         in_texts = np.bincount(present.indices, minlength=len(known))
         kept = np.sort(np.argsort(-in_texts, kind="stable")[:max_rows])
@@ -279,11 +298,16 @@ def _presence(
     return known, present
 
 
-def _telling(present: csr_matrix, inside: np.ndarray) -> np.ndarray:
-    """How much each n-gram tells of a class: sqrt(1/2 + |log(p / q)|).
+def informativeness(present: csr_matrix, inside: np.ndarray) -> np.ndarray:
+    """Return how much each n-gram tells about a class: sqrt(1/2 + |log(p / q)|).
 
-    p and q are the shares of texts that have it, inside the class and outside. Two
-    texts more, divided as all texts are, keep an n-gram that few have near p = q.
+    p and q are the shares of texts that have the n-gram, inside and outside the
+    class. They are smoothed with two further texts, divided between the classes as
+    all texts are, which keeps a rare n-gram near p = q.
+
+    Args:
+        present: `(texts, keys)`, 1 where a text has the n-gram.
+        inside: booleans `(texts,)`, `True` for the texts of the class.
     """
     logs = []
     for texts in (inside, ~inside):
@@ -293,6 +317,6 @@ def _telling(present: csr_matrix, inside: np.ndarray) -> np.ndarray:
 
 
 def _chunks(ids: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, max(1, len(ids)), _CHUNK):
-        part = ids[start : start + _CHUNK]
+    for start in range(0, max(1, len(ids)), _TEXTS_AT_A_TIME):
+        part = ids[start : start + _TEXTS_AT_A_TIME]
         yield part[:, : max(1, np.count_nonzero(part, axis=1).max(initial=1))]

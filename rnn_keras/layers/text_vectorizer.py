@@ -1,17 +1,17 @@
-"""Text to token ids: words or characters, any script.
+"""Turns texts of any script into token ids, by words or by characters.
 
-`TextVectorizer` is a `keras.layers.TextVectorization` with three differences.
-Its word mode suits every script: letters are lower-cased by Unicode's rules
-(unless case is to be kept), each punctuation mark or symbol is a token, and each
-character of a script written without spaces between words (Han, Hiragana,
-Katakana) is a token, so Chinese needs no option and no segmenter. Its vocabulary
-can leave out rare tokens (`min_count`). And its vocabulary lies in the saved
-configuration, not in a text file of one token a line, which loses a vocabulary
-that holds a line break, as one of characters does.
+`TextVectorizer` differs from `keras.layers.TextVectorization` in three ways:
 
-Left out: stemming, subwords, Unicode normalisation. Scripts without spaces
-other than the three above (Thai, Lao, Khmer, Burmese) are best read with
-`unit="character"`.
+- Its word mode suits every script. Letters are lower-cased by Unicode's rules, unless
+  case is kept; each punctuation mark or symbol is a token; and so is each Han,
+  Hiragana or Katakana character, since these scripts put no spaces between words.
+  Chinese needs no option and no segmenter.
+- It can leave rare tokens out of the vocabulary (`min_count`).
+- It saves the vocabulary in its configuration. Keras saves a text file with one token
+  a line, which cannot hold a line break, as a vocabulary of characters does.
+
+It does no stemming, no subwords and no Unicode normalisation. Other scripts without
+spaces (Thai, Lao, Khmer, Burmese) are best read with `unit="character"`.
 """
 
 from collections import Counter
@@ -30,49 +30,50 @@ UNITS = get_args(Unit)
 
 PADDING_ID, UNKNOWN_ID = 0, 1
 
-# U+30FC, the mark of a long vowel in Katakana, belongs to no script of its own.
+# Tokens that need no spaces around them. The last character, U+30FC, marks a long
+# vowel in Katakana and belongs to no script.
 _ALONE = r"([\p{P}\p{S}\p{Han}\p{Hiragana}\p{Katakana}ー])"
-# `tf.strings.split` knows ASCII white space only; U+3000 and U+00A0 occur in text.
+# `tf.strings.split` splits at ASCII white space only; texts hold U+3000 and U+00A0.
 _SPACE = r"[\s\p{Z}\p{Cc}]+"
-_CHUNK = 1024
-_MOST_COUNTED = 1_000_000
+_TEXTS_AT_A_TIME = 1024
+_MOST_COUNTED = 1_000_000  # different tokens
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 def separate_words(texts: Any) -> Any:
-    """Lower-case `texts` and put spaces around each token that stands alone.
+    """Lower-case texts and put spaces around punctuation, symbols and the like.
 
     Args:
         texts: string tensor of any shape, UTF-8.
 
     Returns:
-        String tensor of the same shape; tokens are what spaces divide.
+        String tensor of the same shape, in which spaces separate the tokens.
     """
-    # Spaces first: `lower` takes a NUL character for the end of the text.
+    # Spaces first, because `lower` stops at a NUL character.
     texts = tf.strings.regex_replace(texts, _SPACE, " ")
     return separate_cased_words(tf.strings.lower(texts, encoding="utf-8"))
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 def separate_cased_words(texts: Any) -> Any:
-    """The same, with capitals as they are."""
+    """Do the same as `separate_words` without changing case."""
     texts = tf.strings.regex_replace(texts, _SPACE, " ")
     return tf.strings.regex_replace(texts, _ALONE, r" \1 ")
 
 
-def stands_alone(tokens: Sequence[str]) -> np.ndarray:
-    """Whether each is a token without spaces around it, as punctuation is."""
-    return tf.strings.regex_full_match(tokens, _ALONE).numpy()
+def is_standalone_token(characters: Sequence[str]) -> np.ndarray:
+    """Return whether each is a token without spaces around it, like punctuation."""
+    return tf.strings.regex_full_match(characters, _ALONE).numpy()
 
 
-def separates_words(tokens: Sequence[str]) -> np.ndarray:
-    """Whether each is white space of any kind, or control characters."""
-    return tf.strings.regex_full_match(tokens, _SPACE).numpy()
+def is_word_separator(characters: Sequence[str]) -> np.ndarray:
+    """Return whether each is white space of any kind or a control character."""
+    return tf.strings.regex_full_match(characters, _SPACE).numpy()
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 def replace_nul(texts: Any) -> Any:
-    """U+FFFD for each NUL, which NumPy's strings cannot end with.
+    """Replace each NUL by U+FFFD, since a NumPy string cannot end with NUL.
 
     Args:
         texts: string tensor of any shape, UTF-8.
@@ -83,13 +84,13 @@ def replace_nul(texts: Any) -> Any:
     return tf.strings.regex_replace(texts, "\\x00", "\ufffd")
 
 
-class Encoded(NamedTuple):
+class EncodedTexts(NamedTuple):
     """Token ids of a list of texts.
 
     Attributes:
-        ids: int32 array `(texts, longest)`, padded on the right with 0. It has
-            at least one column, also where every text is empty.
-        num_cut: how many texts were longer than `max_length` and lost their end.
+        ids: int32 array `(texts, longest)`, padded on the right with 0. It has at
+            least one column, even if every text is empty.
+        num_cut: number of texts longer than `max_length`, which lost their end.
     """
 
     ids: np.ndarray
@@ -98,26 +99,27 @@ class Encoded(NamedTuple):
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 class TextVectorizer(keras.layers.TextVectorization):
-    """Maps strings to sequences of token ids: 0 is padding, 1 an unknown token.
+    """Maps strings to sequences of token ids; 0 is padding, 1 an unknown token.
 
     Args:
-        unit: `"word"` (lower-cased; punctuation, symbols and Han, Hiragana and
-            Katakana characters are tokens of their own) or `"character"` (one
-            token a Unicode character, as it is; a NUL becomes U+FFFD).
-        lowercase: whether words are lower-cased.
-        max_tokens: size of the vocabulary at most, padding and unknown included.
-        min_count: a token seen less often than this in `adapt` stays unknown.
-        max_length: texts with more tokens are cut at their end; `None` cuts none.
-        vocabulary: tokens by falling frequency, without padding and unknown;
-            usually left to `adapt`.
-        **kwargs: of `keras.layers.Layer`.
+        unit: `"word"` (each punctuation mark, symbol, Han, Hiragana or Katakana
+            character is a token of its own) or `"character"` (each Unicode character
+            is a token, without any change except that a NUL becomes U+FFFD).
+        lowercase: whether to lower-case words. Characters always keep their case.
+        max_tokens: largest size of the vocabulary, including padding and unknown.
+        min_count: a token that `adapt` sees less often than this stays unknown.
+        max_length: largest number of tokens of a text. A longer text loses its end;
+            `None` means no limit.
+        vocabulary: tokens by falling frequency, without padding and unknown. Usually
+            `adapt` finds them.
+        **kwargs: arguments of `keras.layers.Layer`.
 
     Call arguments:
         inputs: strings, `(batch,)` or `(batch, 1)`.
 
     Returns:
-        int64 tensor `(batch, max_length)`, or `(batch, longest)` where
-        `max_length` is `None`, padded on the right with 0.
+        int64 tensor `(batch, max_length)`, or `(batch, longest)` if `max_length` is
+        `None`, padded on the right with 0.
 
     Raises:
         ValueError: for an unknown `unit` or a size that is not positive.
@@ -159,7 +161,7 @@ class TextVectorizer(keras.layers.TextVectorization):
             max_tokens=max_tokens,
             standardize=standardize,
             split="whitespace" if unit == "word" else "character",
-            # One more than is kept: it tells a text that is cut from one that fits.
+            # One more than is kept, to tell a text that is cut from one that fits.
             output_sequence_length=None if max_length is None else max_length + 1,
             vocabulary=vocabulary,
             **kwargs,
@@ -173,23 +175,23 @@ class TextVectorizer(keras.layers.TextVectorization):
         self.max_length = max_length
 
     def adapt(self, texts: Iterable[str]) -> None:
-        """Take the vocabulary from `texts`, most frequent token first.
+        """Build the vocabulary from texts, the most frequent token first.
 
-        Tokens of equal frequency stand in the order of their code points. Beyond a
-        million different tokens the rarest are forgotten now and then (G. S. Manku,
+        Tokens of equal frequency are ordered by code point. Whenever there are more
+        than a million different tokens, the rarest are dropped (G. S. Manku,
         R. Motwani, "Approximate frequency counts over data streams", VLDB 2002), so
-        that memory is bounded, whatever `texts` gives out.
+        that memory is bounded however many texts come.
 
         Raises:
             InputError: if no token occurs `min_count` times.
         """
         counts: Counter[bytes] = Counter()
-        forgotten = 0
-        for strings in _chunks(texts):
+        dropped = 0
+        for strings in _utf8_chunks(texts):
             counts.update(self._tokens(strings).flat_values.numpy().tolist())
             while len(counts) > _MOST_COUNTED:
-                forgotten += 1
-                counts = Counter({t: n for t, n in counts.items() if n > forgotten})
+                dropped += 1
+                counts = Counter({t: n for t, n in counts.items() if n > dropped})
         frequent = sorted(
             (token for token, count in counts.items() if count >= self.min_count),
             key=lambda token: (-counts[token], token),
@@ -205,23 +207,23 @@ class TextVectorizer(keras.layers.TextVectorization):
         self._graph = None
 
     def tokenize(self, texts: Sequence[str]) -> list[list[str]]:
-        """The tokens of each text, before the vocabulary and the cut.
+        """Return the tokens of each text, unknown ones included, without cutting.
 
         >>> TextVectorizer().tokenize(["It's 5 o'clock", ""])
         [['it', "'", 's', '5', 'o', "'", 'clock'], []]
         """
         return [
             [token.decode() for token in row]
-            for strings in _chunks(texts)
+            for strings in _utf8_chunks(texts)
             for row in self._tokens(strings).to_list()
         ]
 
     def _to_ids(self, strings: tf.Tensor) -> tf.Tensor:
         if keras.backend.backend() != "tensorflow":
-            return super().call(strings)  # through NumPy, in no graph
-        # A graph: operation by operation from Python, one text takes ten times as
-        # long. A concrete one: TensorFlow warns of too many tracings by function,
-        # not by object, and so would after five vectorizers.
+            return super().call(strings)  # through NumPy, without a graph
+        # A graph, because one text takes ten times as long eagerly. A concrete
+        # function, because TensorFlow counts tracings of this method over all objects
+        # and warns of too many after five vectorizers.
         if self._graph is None:
             self._graph = tf.function(super().call).get_concrete_function(
                 tf.TensorSpec((None,), tf.string)
@@ -234,21 +236,25 @@ class TextVectorizer(keras.layers.TextVectorization):
             return tf.strings.split(strings)
         return tf.strings.unicode_split(strings, "UTF-8")
 
-    def encode(self, texts: Sequence[str]) -> Encoded:
-        """Token ids of `texts` as one array, padded to the longest of them."""
+    def encode(self, texts: Sequence[str]) -> EncodedTexts:
+        """Return the token ids of texts as one array, padded to the longest text."""
         chunks = [np.zeros((0, 1), np.int32)]
         num_cut = 0
-        for strings in _chunks(texts):
+        for strings in _utf8_chunks(texts):
             ids = np.asarray(self._to_ids(strings), np.int32)
             if self.max_length is not None:
                 num_cut += int(np.count_nonzero(ids[:, self.max_length :]))
                 ids = ids[:, : self.max_length]
             longest = int((ids != PADDING_ID).sum(axis=1).max(initial=1))
             chunks.append(ids[:, :longest])
-        return Encoded(concatenate_ids(chunks), num_cut)
+        return EncodedTexts(concatenate_ids(chunks), num_cut)
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
-        """The tokens in the order of their ids; without the first two on request."""
+        """Return the tokens in the order of their ids.
+
+        Args:
+            include_special_tokens: whether to begin with padding and unknown.
+        """
         return [str(token) for token in super().get_vocabulary(include_special_tokens)]
 
     def call(self, inputs: Any) -> Any:
@@ -274,7 +280,7 @@ class TextVectorizer(keras.layers.TextVectorization):
     def from_config(cls, config: dict[str, Any]) -> "TextVectorizer":
         return cls(**config)
 
-    # The vocabulary lies in the configuration: there is no asset to write or read.
+    # The configuration holds the vocabulary, so there is no asset to write or read.
     def save_assets(self, dir_path: str) -> None:
         pass
 
@@ -283,18 +289,21 @@ class TextVectorizer(keras.layers.TextVectorization):
 
 
 def concatenate_ids(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Token ids of several lists of texts as one array, padded to the widest."""
+    """Join the token ids of several lists of texts, padded to the widest array."""
     widest = max(part.shape[1] for part in parts)
     padded = [np.pad(p, ((0, 0), (0, widest - p.shape[1]))) for p in parts]
     return np.concatenate(padded)
 
 
-def _chunks(texts: Iterable[str]) -> Iterator[tf.Tensor]:
-    """`texts` as UTF-8, some at a time; a lone surrogate, not encodable, gives "?"."""
+def _utf8_chunks(texts: Iterable[str]) -> Iterator[tf.Tensor]:
+    """Yield texts as UTF-8 tensors, some at a time.
+
+    A lone surrogate, which UTF-8 cannot encode, becomes a question mark.
+    """
     if isinstance(texts, str):
         raise InputError("one string, where a list of strings is expected")
     numbered = enumerate(texts)
-    while chunk := list(islice(numbered, _CHUNK)):
+    while chunk := list(islice(numbered, _TEXTS_AT_A_TIME)):
         for i, text in chunk:
             if not isinstance(text, str):
                 kind = type(text).__name__

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnn_keras.layers.text_vectorizer import TextVectorizer, stands_alone
+from rnn_keras.layers.text_vectorizer import TextVectorizer, is_standalone_token
 from rnn_keras.models.beam_search import decode
 from rnn_keras.training.batches import Batches, of_any_length
 from rnn_keras.utils.errors import InputError, check_sizes
@@ -50,9 +50,8 @@ class Detokenizer:
             raise InputError("tokens of characters are joined without a rule")
         tokenized = vectorizer.tokenize(texts)
         known = sorted({token for tokens in tokenized for token in tokens})
-        alone = {
-            t for t, is_so in zip(known, stands_alone(known), strict=True) if is_so
-        }
+        standalone = is_standalone_token(known)
+        alone = {t for t, yes in zip(known, standalone, strict=True) if yes}
         before: defaultdict[str, Counter[str]] = defaultdict(Counter)
         after: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for text, tokens in zip(texts, tokenized, strict=True):

@@ -13,13 +13,13 @@ from sklearn.linear_model import LogisticRegression
 from rnn_keras.layers.ngram_logits import (
     KEY_MULTIPLIER,
     LinearPath,
-    linear_path,
-    ngrams,
+    fit_linear_path,
+    ngram_keys,
 )
 
 
 def some_texts(classes, n=60, vocabulary=12, longest=9, seed=0):
-    """Ids of random texts, each class with words that it prefers; some are empty."""
+    """Ids of random texts, some empty. Each class prefers words of its own."""
     random = np.random.default_rng(seed)
     labels = np.arange(n) % classes
     likes = random.dirichlet(np.full(vocabulary, 0.5), classes)
@@ -31,7 +31,7 @@ def some_texts(classes, n=60, vocabulary=12, longest=9, seed=0):
 
 
 def listed(row, max_ngram):
-    """The n-grams of a text as strings, by the definition."""
+    """The n-grams of a text as strings, straight from their definition."""
     words = [str(i) for i in row if i]
     if not words:
         return []
@@ -45,8 +45,8 @@ def listed(row, max_ngram):
 @pytest.mark.parametrize("max_ngram", [1, 2, 3])
 def test_ngrams_are_those_of_a_text(max_ngram):
     ids, _ = some_texts(2)
-    keys, real = map(np.asarray, ngrams(ids, max_ngram))
-    # A key and the texts that have it, beside an n-gram and the texts that have it.
+    keys, real = map(np.asarray, ngram_keys(ids, max_ngram))
+    # Which texts have a key, and which texts have an n-gram.
     with_key, with_name = {}, {}
     for i, (row, found, is_real) in enumerate(zip(ids, keys, real, strict=True)):
         for key in set(found[is_real].tolist()):
@@ -56,11 +56,11 @@ def test_ngrams_are_those_of_a_text(max_ngram):
     assert sorted(with_key.values()) == sorted(with_name.values())
 
 
-def test_pairs_of_ids_have_keys_of_their_own():
-    # Two pairs with one key: (a - b) * multiplier = d - c, modulo 2**32.
+def test_no_two_pairs_of_ids_share_a_key():
+    # If (a, c) and (b, d) share a key, (a - b) * multiplier = d - c, modulo 2**32.
     apart = np.arange(1, 52_000, dtype=np.int64) * KEY_MULTIPLIER % 2**32
     assert np.minimum(apart, 2**32 - apart).min() >= 52_000
-    keys, real = map(np.asarray, ngrams(np.array([[51_999, 7]], np.int32), 2))
+    keys, real = map(np.asarray, ngram_keys(np.array([[51_999, 7]], np.int32), 2))
     last = KEY_MULTIPLIER**2 + 7 * KEY_MULTIPLIER
     assert int(keys[real][-1]) % 2**32 == last % 2**32
 
@@ -78,7 +78,7 @@ def test_logits_are_those_of_scikit_learn(classes, max_ngram):
         scales = []
         for name in tfidf.get_feature_names_out():
             has = np.array([name in listed(row, max_ngram) for row in ids])
-            # Two texts more in which it says nothing.
+            # Two further texts, divided between the classes as all texts are.
             shares = [
                 (has[part].sum() + 2 * part.mean()) / part.sum()
                 for part in (inside, ~inside)
@@ -100,12 +100,12 @@ def test_padding_and_company_change_nothing():
     together = path.predict(ids)
     padded = path.predict(np.pad(ids, ((0, 0), (0, 7))))
     np.testing.assert_allclose(padded, together, atol=1e-5)
-    for row, expected in zip(ids, together, strict=True):
+    for row, expected in zip(ids[:12], together[:12], strict=True):
         alone = path.predict(row[np.newaxis, : max(1, np.count_nonzero(row))])
         np.testing.assert_allclose(alone[0], expected, atol=1e-5)
 
 
-def test_the_ngrams_of_most_texts_are_kept():
+def test_the_ngrams_that_occur_in_most_texts_are_kept():
     ids, labels = some_texts(2)
     whole = LinearPath.from_texts(ids, labels, 2)
     some = LinearPath.from_texts(ids, labels, 2, max_rows=20)
@@ -122,12 +122,12 @@ def test_no_texts_have_no_logits():
     assert path.predict(np.zeros((0, 1), np.int32)).shape == (0, 2)
 
 
-def test_an_unfitted_path_adds_nothing():
+def test_an_unfitted_layer_adds_nothing():
     logits = np.array([[1.0, -2.0]], np.float32)
     np.testing.assert_array_equal(LinearPath(2, 5)(np.array([[1, 2]]), logits), logits)
 
 
-def test_the_scales_lower_the_surprise_of_held_out_texts():
+def test_the_scales_make_held_out_texts_most_probable():
     ids, labels = some_texts(3, n=1500)
     path = LinearPath.from_texts(ids[:100], labels[:100], 3, max_ngram=1)
     held, wanted = ids[100:], labels[100:]
@@ -135,19 +135,19 @@ def test_the_scales_lower_the_surprise_of_held_out_texts():
     useful = np.random.default_rng(2).normal(size=(len(wanted), 3))
     useful[rows, wanted] += 2
 
-    def surprise():
+    def loss():
         both = path(held, useful.astype(np.float32))
         return -log_softmax(np.asarray(both), axis=1)[rows, wanted].mean()
 
-    path.weigh(held, useful, wanted)
+    path.fit_scales(held, useful, wanted)
     found = np.asarray(path.scales)
-    best = surprise()
+    best = loss()
     assert np.all(found > 0.1)
     for change in ([0.3, 0], [-0.3, 0], [0, 0.3], [0, -0.3]):
         path.scales.assign(found + change)
-        assert surprise() > best
-    path.weigh(held, np.zeros_like(useful), wanted)
-    # Logits that tell nothing keep the scale that is believed beforehand.
+        assert loss() > best
+    path.fit_scales(held, np.zeros_like(useful), wanted)
+    # Logits that say nothing leave the scale at its prior value.
     assert float(path.scales[0]) == pytest.approx(1, abs=0.01)
 
 
@@ -155,23 +155,24 @@ def test_few_held_out_texts_move_the_scales_little():
     ids, labels = some_texts(2)
     path = LinearPath.from_texts(ids, labels, 2, max_ngram=1)
     right = np.where(np.eye(2)[labels[:2]] > 0, 50.0, -50.0)
-    path.weigh(ids[:2], right, labels[:2])
+    path.fit_scales(ids[:2], right, labels[:2])
     assert np.all(np.abs(np.asarray(path.scales) - [1, 0.5]) < 0.6)
 
 
 def test_linear_path_learns_from_both_parts():
     ids, labels = some_texts(3, n=200)
     logits = np.zeros((50, 3), np.float32)
-    path = linear_path(
+    path = fit_linear_path(
         logits, (ids[:150, :8], labels[:150]), (ids[150:], labels[150:]), max_ngram=2
     )
     every = np.concatenate([np.pad(ids[:150, :8], ((0, 0), (0, 1))), ids[150:]])
     whole = LinearPath.from_texts(every, labels, 3)
     np.testing.assert_allclose(path.predict(ids), whole.predict(ids), atol=1e-5)
-    empty = (np.zeros_like(ids[:9]), labels[:9])
-    assert linear_path(logits, empty, (ids[150:], labels[150:]), max_ngram=2) is None
-    one = (ids[:9], np.zeros(9, int))
-    assert linear_path(logits, one, (ids[150:], labels[150:]), max_ngram=2) is None
+    without_tokens = (np.zeros_like(ids[:9]), labels[:9])
+    of_one_class = (ids[:9], np.zeros(9, int))
+    for data in (without_tokens, of_one_class):
+        held_out = (ids[150:], labels[150:])
+        assert fit_linear_path(logits, data, held_out, max_ngram=2) is None
 
 
 def test_a_class_that_is_missing_is_the_least_probable():
@@ -185,7 +186,7 @@ def test_a_class_that_is_missing_is_the_least_probable():
 def test_a_saved_model_has_the_path(tmp_path):
     ids, labels = some_texts(2)
     path = LinearPath.from_texts(ids, labels, 2)
-    path.weigh(ids, np.zeros((len(ids), 2)), labels)
+    path.fit_scales(ids, np.zeros((len(ids), 2)), labels)
     tokens = keras.Input((None,), dtype="int32")
     embedded = keras.layers.Embedding(16, 2)(tokens)
     model = keras.Model(
