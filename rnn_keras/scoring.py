@@ -1,19 +1,27 @@
-"""Scores of predicted labels, and the linear baseline that stands beside them.
+"""Scores of predicted labels, their confidence intervals, and a linear baseline.
 
-Intervals of scores, and of their differences, over test texts and seeds.
+`score` computes accuracy and F1. `share_interval` gives the interval of a proportion.
+`Scores` gives the intervals of several models' scores on the same test texts, and of
+the differences between models. `LinearBaseline` is the model that a recurrent network
+has to beat. Nothing here imports TensorFlow.
 
-A score varies for two reasons: other texts could have been tested, and other seeds
-could have been drawn. The texts are drawn again, with replacement, many times (B.
-Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7
-(1979), 1-26), the same for every model, so that what is hard for all of them leaves a
-difference. The seeds are few, and the bootstrap of a few values is too narrow. So each
-draw adds the deviations of the runs from their mean, weighed by normal numbers (C. F.
-J. Wu, "Jackknife, bootstrap and other resampling methods in regression analysis",
-Annals of Statistics 14 (1986), 1261-1295), and widened by Student's t over the normal.
-Run i of every model has the same number: runs of one seed may be parts of one training.
+A model's score varies for two reasons: other test texts could have been drawn, and
+other seeds could have been used for training. `Scores` accounts for both.
 
-What a run gains on one text by chance is counted with the texts and with the seeds, so
-that where chance is much, the intervals are somewhat wide.
+- Texts: the test texts are resampled with replacement (B. Efron, "Bootstrap methods:
+  another look at the jackknife", Annals of Statistics 7 (1979), 1-26). Every model is
+  scored on the same resampled texts, so texts that are hard for all models do not widen
+  the interval of a difference.
+- Seeds: there are only a few runs, and the bootstrap of a few values gives intervals
+  that are too narrow. Instead, each resample adds the deviations of the runs from their
+  mean, weighted by standard normal numbers (the wild bootstrap: C. F. J. Wu,
+  "Jackknife, bootstrap and other resampling methods in regression analysis", Annals of
+  Statistics 14 (1986), 1261-1295) and widened by the ratio of Student's t quantile to
+  the normal quantile. Run i of every model gets the same normal number, because runs
+  with one seed may be parts of one training.
+
+The chance outcome of one run on one text is counted twice, with the texts and with the
+seeds. Where chance plays a large role, the intervals are therefore a little too wide.
 """
 
 from collections import Counter
@@ -27,14 +35,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.pipeline import Pipeline, make_pipeline
 
+DRAWS = 2_000
+_DRAWS_IN_MEMORY = 200
+_TAIL = 0.025  # the probability on each side of a 95 % interval
+
 
 class Answers(NamedTuple):
-    """Labels and predictions, each pair of them with its number.
+    """How often each pair of a true and a predicted label occurs.
 
     Attributes:
-        true: labels.
-        predicted: labels.
-        counts: how many texts have the two.
+        true: the true label of each pair.
+        predicted: the predicted label of each pair.
+        counts: number of texts with that pair.
     """
 
     true: list[str]
@@ -42,7 +54,7 @@ class Answers(NamedTuple):
     counts: list[int]
 
     def score(self, class_names: Sequence[str]) -> dict[str, Any]:
-        """See `rnn_keras.scoring.score`."""
+        """Compute the result of `rnn_keras.scoring.score` for these answers."""
         return score(self.true, self.predicted, class_names, self.counts)
 
 
@@ -50,17 +62,18 @@ def count_answers(
     predict: Callable[[list[str]], Sequence[str]],
     chunks: Iterable[tuple[list[str], list[str]]],
 ) -> Answers:
-    """What `predict` says of labelled texts, of which some are in memory at a time.
+    """Count the answers to labelled texts that need not fit in memory together.
 
     Args:
-        predict: from texts to a label each.
-        chunks: of texts and labels.
+        predict: maps a list of texts to one label each.
+        chunks: pairs of texts and their true labels.
     """
     pairs: Counter[tuple[str, str]] = Counter()
     for texts, labels in chunks:
         pairs.update(zip(labels, predict(texts), strict=True))
-    true, predicted = zip(*pairs, strict=True) if pairs else ((), ())
-    return Answers(list(true), list(predicted), list(pairs.values()))
+    true = [label for label, _ in pairs]
+    predicted = [label for _, label in pairs]
+    return Answers(true, predicted, list(pairs.values()))
 
 
 def score(
@@ -69,117 +82,91 @@ def score(
     class_names: Sequence[str],
     counts: Sequence[int] | None = None,
 ) -> dict[str, Any]:
-    """Accuracy, F1 of each class and their mean.
+    """Compute accuracy, the F1 score of each class, and the mean of the F1 scores.
 
     Args:
-        true: labels, one a text.
-        predicted: labels in the same order.
+        true: true labels, one for each text.
+        predicted: predicted labels in the same order.
         class_names: the classes to score. A class that neither occurs nor is
-            predicted has F1 0.
-        counts: how many texts each pair of labels stands for; by default one.
+            predicted has an F1 score of 0.
+        counts: number of texts that each pair of labels stands for; 1 by default.
 
     Returns:
-        `accuracy`, `macro_f1`, `f1` (by class name) and `n`, the number of texts.
+        A dictionary with `accuracy`, `macro_f1`, `f1` (a dictionary by class name) and
+        `n`, the number of texts.
 
     >>> scores = score(["a", "a", "b"], ["a", "b", "b"], ["a", "b"])
     >>> round(scores["accuracy"], 3), round(scores["f1"]["a"], 3)
     (0.667, 0.667)
     """
     names = list(class_names)
-    of = {"sample_weight": counts}
-    f1 = f1_score(true, predicted, labels=names, average=None, zero_division=0, **of)
+    weights = {"sample_weight": counts}
+    f1 = f1_score(
+        true, predicted, labels=names, average=None, zero_division=0, **weights
+    )
     return {
-        "accuracy": float(accuracy_score(true, predicted, **of)),
+        "accuracy": float(accuracy_score(true, predicted, **weights)),
         "macro_f1": float(f1.mean()),
         "f1": {name: float(value) for name, value in zip(names, f1, strict=True)},
         "n": len(true) if counts is None else sum(counts),
     }
 
 
-class Tokenizer(Protocol):
-    """What splits texts into tokens, as `TextVectorizer` does."""
-
-    def tokenize(self, texts: Sequence[str]) -> list[list[str]]: ...
-
-
-class LinearBaseline:
-    """TF-IDF of short n-grams, then logistic regression.
-
-    It has no memory and knows the order of neighbours only, and on many corpora it
-    is hard to beat. It reads the same tokens as the recurrent network,
-    uncut.
-
-    Args:
-        vectorizer: whose `tokenize` splits the texts.
-        max_ngram: tokens in the longest n-gram; by default pairs.
-    """
-
-    def __init__(self, vectorizer: Tokenizer, max_ngram: int = 2):
-        self.vectorizer = vectorizer
-        self.pipeline: Pipeline = make_pipeline(
-            TfidfVectorizer(
-                preprocessor=_as_it_is,
-                tokenizer=_as_it_is,
-                token_pattern=None,
-                ngram_range=(1, max_ngram),
-                sublinear_tf=True,
-            ),
-            LogisticRegression(C=10, max_iter=1000),
-        )
-
-    def fit(self, texts: Sequence[str], labels: Sequence[str]) -> "LinearBaseline":
-        self.pipeline.fit(self.vectorizer.tokenize(texts), labels)
-        return self
-
-    def predict(self, texts: Sequence[str]) -> list[str]:
-        """The label of each text."""
-        return self.pipeline.predict(self.vectorizer.tokenize(texts)).tolist()
-
-    def count_params(self) -> int:
-        """The number of weights and biases that were fitted."""
-        regression = self.pipeline[-1]
-        return regression.coef_.size + regression.intercept_.size
-
-
-def _as_it_is(tokens: list[str]) -> list[str]:
-    return tokens
-
-
-DRAWS = 2_000
-_AT_ONCE = 200  # draws of the texts held in memory
-_TAIL = 0.025
-
-# From weights of the texts (draws, texts) to scores (draws, runs).
-Metric = Callable[[np.ndarray], np.ndarray]
-
-
 class Interval(NamedTuple):
-    """A mean over runs and its 95 % interval, as shares of 1."""
+    """A mean and the bounds of its 95 % confidence interval, as fractions of 1."""
 
     mean: float
     low: float
     high: float
 
 
+def share_interval(hits: float, n: int) -> Interval:
+    """Compute a proportion and its 95 % interval by Wilson's method.
+
+    Unlike the normal approximation, the interval is right for small samples and for
+    proportions near 0 or 1. E. B. Wilson, "Probable inference, the law of succession,
+    and statistical inference", Journal of the American Statistical Association 22
+    (1927), 209-212.
+
+    Args:
+        hits: number of successes. A fractional number, such as an accuracy times a
+            number of texts, is rounded for the bounds but not for the mean.
+        n: number of trials. Of 0 trials nothing is known: the interval is 0 to 1.
+
+    >>> [round(bound, 3) for bound in share_interval(0, 10)]
+    [0.0, 0.0, 0.278]
+    """
+    if not n:
+        return Interval(0.0, 0.0, 1.0)
+    bounds = stats.binomtest(round(hits), n).proportion_ci(method="wilson")
+    return Interval(hits / n, float(bounds.low), float(bounds.high))
+
+
+# Maps weights of the texts (draws, texts) to scores (draws, runs).
+Metric = Callable[[np.ndarray], np.ndarray]
+
+
 def accuracy(true: np.ndarray, predicted: np.ndarray, classes: int) -> Metric:
-    """The share of texts that are right.
+    """Return a function from weights of the texts to the accuracy of each run.
 
     Args:
         true: class indices `(texts,)`.
         predicted: class indices `(runs, texts)`.
-        classes: how many there are.
+        classes: number of classes.
     """
     right = (predicted == true).astype(np.float64).T
     return lambda weights: weights @ right / weights.sum(axis=1, keepdims=True)
 
 
 def macro_f1(true: np.ndarray, predicted: np.ndarray, classes: int) -> Metric:
-    """The mean over the classes of F1; 0 of a class that nothing has or is given.
+    """Return a function from weights of the texts to each run's mean F1 score.
+
+    A class that neither occurs nor is predicted counts as an F1 score of 0.
 
     Args:
         true: class indices `(texts,)`.
         predicted: class indices `(runs, texts)`.
-        classes: how many there are.
+        classes: number of classes.
     """
     given = (predicted[:, :, None] == np.arange(classes)).astype(np.float64)
     real = (true[:, None] == np.arange(classes)).astype(np.float64)
@@ -196,35 +183,21 @@ def macro_f1(true: np.ndarray, predicted: np.ndarray, classes: int) -> Metric:
 METRICS = {"accuracy": accuracy, "macro_f1": macro_f1}
 
 
-def share_interval(hits: float, n: float) -> Interval:
-    """A share that was counted, with its 95 % interval, right for few and rare too.
-
-    E. B. Wilson, "Probable inference, the law of succession, and statistical
-    inference", Journal of the American Statistical Association 22 (1927), 209-212.
-
-    >>> [round(bound, 3) for bound in share_interval(0, 10)]
-    [0.0, 0.0, 0.278]
-    """
-    if not n:
-        return Interval(0.0, 0.0, 1.0)
-    z = stats.norm.isf(_TAIL)
-    share = hits / n
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + (z / n / 2) ** 2)
-    low, high = max(0.0, middle - half), min(1.0, middle + half)
-    return Interval(share, float(low), float(high))
-
-
 class Scores:
-    """The scores of several models on the same texts, whole and as drawn again.
+    """Scores of several models on the same texts, with bootstrap intervals.
+
+    The module's docstring describes the method.
 
     Args:
         true: class indices `(texts,)`.
-        predicted: name of a model to class indices `(runs, texts)`.
+        predicted: for each model's name, class indices `(runs, texts)`.
         metric: `"accuracy"` or `"macro_f1"`.
-        classes: how many there are; by default those that are seen.
-        draws: how many.
-        seed: of the draws.
+        classes: number of classes; by default one more than the largest index.
+        draws: number of bootstrap resamples.
+        seed: seed of the resampling.
+
+    Attributes:
+        mean: for each model's name, the mean score of its runs on the given texts.
     """
 
     def __init__(
@@ -239,57 +212,126 @@ class Scores:
     ):
         rng = np.random.default_rng(seed)
         seen = 1 + max(true.max(), *(p.max() for p in predicted.values()))
-        of_model = {
-            m: METRICS[metric](true, p, classes or seen) for m, p in predicted.items()
+        metrics = {
+            model: METRICS[metric](true, answers, classes or seen)
+            for model, answers in predicted.items()
         }
         texts, runs = len(true), max(len(p) for p in predicted.values())
-        whole = np.ones((1, texts))
-        self.mean = {m: float(score(whole).mean()) for m, score in of_model.items()}
-        chunks: dict[str, list[np.ndarray]] = {m: [] for m in of_model}
-        for start in range(0, draws, _AT_ONCE):
-            size = (min(_AT_ONCE, draws - start),)
+        once = np.ones((1, texts))
+        self.mean = {model: float(of(once).mean()) for model, of in metrics.items()}
+        chunks: dict[str, list[np.ndarray]] = {model: [] for model in metrics}
+        for start in range(0, draws, _DRAWS_IN_MEMORY):
+            size = (min(_DRAWS_IN_MEMORY, draws - start),)
             weights = rng.multinomial(texts, np.full(texts, 1 / texts), size)
-            for m, score in of_model.items():
-                chunks[m].append(score(weights.astype(np.float64)))
+            for model, of in metrics.items():
+                chunks[model].append(of(weights.astype(np.float64)))
         normal = rng.normal(size=(draws, runs))
-        self._drawn = {m: _add_runs(np.vstack(c), normal) for m, c in chunks.items()}
+        self._resampled = {
+            model: _resample_runs(np.vstack(chunk), normal)
+            for model, chunk in chunks.items()
+        }
 
     def interval(self, model: str) -> Interval:
-        """The score of `model`."""
-        bounds = _bounds(self._drawn[model])
-        return Interval(self.mean[model], *np.clip(bounds, 0, 1).tolist())
+        """Return the score of `model` with its interval."""
+        low, high = _bounds(self._resampled[model]).clip(0, 1).tolist()
+        return Interval(self.mean[model], low, high)
 
     def difference(self, model: str, reference: str) -> Interval:
-        """How much better `model` is than `reference` on the same texts."""
+        """Return by how much `model` scores higher than `reference`.
+
+        Both are scored on the same resampled texts.
+        """
         mean = self.mean[model] - self.mean[reference]
-        one, other = self._drawn[model], self._drawn[reference]
-        # As many as the fewer runs give, where both have several.
-        freedom = [f for f in (one.freedom, other.freedom) if f] or [0]
-        texts, runs = one.texts - other.texts, one.runs - other.runs
-        bounds = _bounds(_Drawn(texts, runs, min(freedom)))
-        return Interval(mean, *np.clip(bounds, -1, 1).tolist())
+        one, other = self._resampled[model], self._resampled[reference]
+        # If both models have several runs, the one with fewer runs decides.
+        freedom = min([f for f in (one.freedom, other.freedom) if f] or [0])
+        difference = _Resampled(one.texts - other.texts, one.runs - other.runs, freedom)
+        low, high = _bounds(difference).clip(-1, 1).tolist()
+        return Interval(mean, low, high)
 
 
-class _Drawn(NamedTuple):
-    """A score in every draw: of the drawn texts, and what the runs add."""
+class _Resampled(NamedTuple):
+    """A score in each bootstrap resample.
+
+    Attributes:
+        texts: mean score of the runs on the resampled texts, `(draws,)`.
+        runs: deviation that the resampled runs add, `(draws,)`.
+        freedom: number of runs less one.
+    """
 
     texts: np.ndarray
     runs: np.ndarray
     freedom: int
 
 
-def _add_runs(scores: np.ndarray, normal: np.ndarray) -> _Drawn:
-    """From the scores of each run `(draws, runs)` on the texts of the draws.
+def _resample_runs(scores: np.ndarray, normal: np.ndarray) -> _Resampled:
+    """Add the variation between runs to scores on resampled texts.
 
-    One run alone tells nothing of the seeds: the texts are all that varies then.
+    A single run says nothing about the variation between seeds; then only the texts
+    vary.
+
+    Args:
+        scores: score of each run on the texts of each resample, `(draws, runs)`.
+        normal: standard normal numbers, `(draws, runs or more)`.
     """
     n = scores.shape[1]
     mean = scores.mean(axis=1, keepdims=True)
-    # Over the normal numbers its variance is that of the mean of n runs.
+    # The variance of this sum over `normal` is that of the mean of n runs.
     added = (normal[:, :n] * (scores - mean)).sum(axis=1) / np.sqrt(n * max(1, n - 1))
-    return _Drawn(mean[:, 0], added, n - 1)
+    return _Resampled(mean[:, 0], added, n - 1)
 
 
-def _bounds(drawn: _Drawn) -> np.ndarray:
-    widened = stats.t.isf(_TAIL, max(1, drawn.freedom)) / stats.norm.isf(_TAIL)
-    return np.quantile(drawn.texts + widened * drawn.runs, [_TAIL, 1 - _TAIL])
+def _bounds(resampled: _Resampled) -> np.ndarray:
+    widening = stats.t.isf(_TAIL, max(1, resampled.freedom)) / stats.norm.isf(_TAIL)
+    scores = resampled.texts + widening * resampled.runs
+    return np.quantile(scores, [_TAIL, 1 - _TAIL])
+
+
+class Tokenizer(Protocol):
+    """An object that splits texts into tokens, as `TextVectorizer` does."""
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[str]]: ...
+
+
+class LinearBaseline:
+    """Logistic regression on TF-IDF features of short n-grams.
+
+    It has no memory and knows word order only among neighbouring tokens, yet on many
+    corpora it is hard to beat. It reads the same tokens as the recurrent network,
+    but never cuts a text.
+
+    Args:
+        vectorizer: its `tokenize` method splits the texts.
+        max_ngram: number of tokens in the longest n-gram.
+    """
+
+    def __init__(self, vectorizer: Tokenizer, max_ngram: int = 2):
+        self.vectorizer = vectorizer
+        self.pipeline: Pipeline = make_pipeline(
+            TfidfVectorizer(
+                preprocessor=_identity,
+                tokenizer=_identity,
+                token_pattern=None,
+                ngram_range=(1, max_ngram),
+                sublinear_tf=True,
+            ),
+            LogisticRegression(C=10, max_iter=1000),
+        )
+
+    def fit(self, texts: Sequence[str], labels: Sequence[str]) -> "LinearBaseline":
+        """Fit the features and the regression; returns the baseline itself."""
+        self.pipeline.fit(self.vectorizer.tokenize(texts), labels)
+        return self
+
+    def predict(self, texts: Sequence[str]) -> list[str]:
+        """Return the predicted label of each text."""
+        return self.pipeline.predict(self.vectorizer.tokenize(texts)).tolist()
+
+    def count_params(self) -> int:
+        """Return the number of fitted weights and biases."""
+        regression = self.pipeline[-1]
+        return regression.coef_.size + regression.intercept_.size
+
+
+def _identity(tokens: list[str]) -> list[str]:
+    return tokens

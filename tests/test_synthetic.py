@@ -1,7 +1,7 @@
-"""The generated tasks against their descriptions, and their best loss against others.
+"""The generated tasks follow their descriptions, and their best loss is right.
 
-The best loss of a stream comes from a forward algorithm. Here it is compared with what
-can be worked out by hand, and with counting: how often each symbol followed each past.
+The best loss of Elman's tasks comes from a forward algorithm. It is compared here with
+values derived by hand, and with counts of how often each symbol follows each past.
 """
 
 import re
@@ -26,16 +26,16 @@ from rnn_keras.synthetic import (
     temporal_xor,
 )
 
-STREAMS = [temporal_xor, elman_letters, elman_words, elman_sentences]
+ELMAN_TASKS = [temporal_xor, elman_letters, elman_words, elman_sentences]
 LN2 = np.log(2)
 
 
-def spelled(task, ids):
+def to_symbols(task, ids):
     return [task.symbols[i] for i in ids]
 
 
-@pytest.mark.parametrize("make", STREAMS)
-def test_targets_are_the_inputs_one_step_later(make):
+@pytest.mark.parametrize("make", ELMAN_TASKS)
+def test_targets_are_the_inputs_shifted_by_one_step(make):
     task = make(60)
     assert task.inputs.shape == task.targets.shape == task.best.shape
     assert task.starts.shape == task.targets.shape
@@ -43,7 +43,7 @@ def test_targets_are_the_inputs_one_step_later(make):
 
 
 @pytest.mark.parametrize(
-    "make", [*STREAMS, adding_problem, temporal_order, embedded_reber, copying]
+    "make", [*ELMAN_TASKS, adding_problem, temporal_order, embedded_reber, copying]
 )
 def test_a_seed_fixes_everything(make):
     first, again, other = make(50, seed=1), make(50, seed=1), make(50, seed=2)
@@ -59,20 +59,20 @@ def test_every_third_bit_is_the_exclusive_or_of_the_two_before():
     assert np.unique(bits[:, :2], axis=0).shape == (4, 2)
 
 
-def test_of_three_bits_two_cost_ln_2_and_the_third_nothing():
-    best = temporal_xor(3000).best  # of bit 1 on, as bit 0 is not a target
+def test_two_of_three_bits_cost_ln_2_and_the_third_nothing():
+    best = temporal_xor(3000).best  # begins at bit 1, because bit 0 is not a target
     np.testing.assert_allclose(best[1::3], 0, atol=1e-12)
     np.testing.assert_allclose(np.delete(best, np.s_[1::3]), LN2)
     assert temporal_xor(30_001).best_loss == pytest.approx(2 / 3 * LN2, rel=1e-3)
 
 
-def test_a_stream_may_end_within_a_triple():
+def test_a_sequence_may_end_within_a_triple():
     assert len(temporal_xor(100).inputs) == 99
 
 
 def test_the_syllables_are_those_of_the_paper():
-    """Page 188: b, d and g are followed by one a, two i and three u."""
-    text = "".join(spelled(elman_letters(200), elman_letters(200).targets))
+    """On page 188, b is followed by one a, d by two i, and g by three u."""
+    text = "".join(to_symbols(elman_letters(200), elman_letters(200).targets))
     assert set(re.findall(r"[bdg][aiu]+", text)[:-1]) == {
         "ba",
         "dii",
@@ -80,35 +80,35 @@ def test_the_syllables_are_those_of_the_paper():
     }
 
 
-def test_letters_are_syllables_and_only_consonants_cost_something():
+def test_letters_form_syllables_and_only_consonants_cost_something():
     task = elman_letters(200)
-    text = "".join(spelled(task, [task.inputs[0], *task.targets]))
+    text = "".join(to_symbols(task, [task.inputs[0], *task.targets]))
     for syllable in SYLLABLES:
         text = text.replace(syllable, " ")
     assert text == " " * 200
-    consonant = np.isin(spelled(task, task.targets), list("bdg"))
+    consonant = np.isin(to_symbols(task, task.targets), list("bdg"))
     np.testing.assert_array_equal(consonant, task.starts)
     np.testing.assert_allclose(task.best[consonant], np.log(3))
     np.testing.assert_allclose(task.best[~consonant], 0, atol=1e-12)
 
 
-def test_words_are_those_of_the_lexicon_four_to_nine_a_sentence():
+def test_sentences_have_four_to_nine_words_of_the_lexicon():
     task = elman_words(200)
-    letters = spelled(task, task.targets)
+    letters = to_symbols(task, task.targets)
     begins = [*np.flatnonzero(task.starts), len(letters)]
     words = ["".join(letters[a:b]) for a, b in pairwise(begins)]
     assert set(words) == set(LEXICON)
     assert len(words) + 1 == pytest.approx(6.5 * 200, abs=6 * 1.71 * 200**0.5)
 
 
-def test_sentences_differ_in_their_number_of_words():
-    """Of a single sentence: all of four to nine, over many seeds."""
+def test_every_number_of_words_from_four_to_nine_occurs():
+    """One sentence for each of many seeds."""
     counts = {1 + elman_words(1, seed).starts.sum() for seed in range(80)}
     assert counts == set(range(4, 10))
 
 
 def test_the_best_loss_of_words_is_that_of_the_words_themselves():
-    """No text of these words can be read as other words: ln 15 nats for each word."""
+    """No text of these words can be read as other words: each word costs ln 15 nats."""
     task = elman_words(2000)
     nats_a_word = task.best.sum() / task.starts.sum()
     assert nats_a_word == pytest.approx(np.log(15), rel=2e-3)
@@ -116,7 +116,7 @@ def test_the_best_loss_of_words_is_that_of_the_words_themselves():
 
 def test_sentences_follow_the_templates():
     task = elman_sentences(500)
-    words = spelled(task, [task.inputs[0], *task.targets])
+    words = to_symbols(task, [task.inputs[0], *task.targets])
     begins = [0, *np.flatnonzero(task.starts) + 1, len(words)]
     fits = set()
     for a, b in pairwise(begins):
@@ -136,13 +136,15 @@ def test_sentences_follow_the_templates():
 def test_templates_are_equally_likely():
     task = elman_sentences(20_000)
     sentences = task.starts.sum() + 1
-    # What only one template holds: a verb without an object after a human.
-    thinking = np.isin(spelled(task, task.targets), WORD_CLASSES["VERB-INTRAN"]).sum()
+    # Intransitive verbs occur in one of the 16 templates only.
+    thinking = np.isin(
+        to_symbols(task, task.targets), WORD_CLASSES["VERB-INTRAN"]
+    ).sum()
     assert thinking / sentences == pytest.approx(1 / 16, abs=0.006)
 
 
-def test_a_predictor_from_counts_comes_near_the_best_and_not_below():
-    """What followed each pair of words in one half, scored on the other."""
+def test_a_predictor_from_counts_comes_close_to_the_best_loss():
+    """It counts which word follows each pair of words, and is scored on other text."""
     task = elman_sentences(100_000)
     pasts = zip(task.inputs[:-1].tolist(), task.inputs[1:].tolist(), strict=True)
     pairs = list(zip(pasts, task.targets[1:].tolist(), strict=True))
@@ -158,7 +160,7 @@ def test_a_predictor_from_counts_comes_near_the_best_and_not_below():
     assert best < np.mean(cost) < best + 0.03
 
 
-def test_adding_is_the_sum_of_the_marked():
+def test_the_target_is_the_sum_of_the_marked_numbers():
     task = adding_problem(500, length=40)
     numbers, marks = task.inputs[..., 0], task.inputs[..., 1]
     assert task.inputs.shape == (500, 40, 2)
@@ -170,7 +172,7 @@ def test_adding_is_the_sum_of_the_marked():
     assert np.abs(numbers).max() <= 1
 
 
-def test_the_numbers_to_add_go_both_ways_and_their_first_is_early():
+def test_numbers_have_both_signs_and_the_first_mark_is_early():
     task = adding_problem(2000, length=40)
     numbers, marked = task.inputs[..., 0], task.inputs[..., 1] == 1
     assert numbers.min() < -0.99
@@ -180,17 +182,20 @@ def test_the_numbers_to_add_go_both_ways_and_their_first_is_early():
     assert (task.inputs[~marked[:, 0], 0, 1] == -1).all()
 
 
-def test_a_constant_adds_with_the_documented_error():
-    """1/24, less 1/48 where the first is marked: in 1/10 + 9/10 * 1/49 of them."""
+def test_predicting_a_constant_has_the_documented_error():
+    """The error is 1/24, and 1/48 if the first number is marked.
+
+    The first number is marked with probability 1/10 + 9/10 * 1/49.
+    """
     targets = adding_problem(50_000, length=100).targets
     expected = (2 - (0.1 + 0.9 / 49)) / 48
     assert np.mean((targets - 0.5) ** 2) == pytest.approx(expected, rel=0.02)
 
 
 @pytest.mark.parametrize("length", [5, 10, 30, 100])
-def test_temporal_order_names_what_came_first_and_second(length):
+def test_the_target_of_temporal_order_is_the_order_of_x_and_y(length):
     task = temporal_order(300, length=length)
-    texts = ["".join(spelled(task, row)) for row in task.inputs]
+    texts = ["".join(to_symbols(task, row)) for row in task.inputs]
     for text, target in zip(texts, task.targets, strict=True):
         assert text[0] + text[-1] == "EB"
         assert set(text[1:-1]) <= set("abcdXY")
@@ -200,7 +205,7 @@ def test_temporal_order_names_what_came_first_and_second(length):
     assert set(task.targets) == {0, 1, 2, 3}
 
 
-def test_the_second_of_temporal_order_is_in_the_second_half():
+def test_x_and_y_stand_in_their_tenths_of_the_sequence():
     task = temporal_order(300, length=100)
     rows, places = np.nonzero(np.isin(task.inputs, [5, 6]))
     first, second = places.reshape(300, 2).T
@@ -211,22 +216,22 @@ def test_the_second_of_temporal_order_is_in_the_second_half():
     assert (np.bincount(rows) == 2).all()
 
 
-def test_the_last_but_one_letter_of_embedded_reber_repeats_the_second():
+def test_the_last_but_one_reber_letter_repeats_the_second():
     task = embedded_reber(200)
     for row, target in zip(task.inputs, task.targets, strict=True):
-        text = "".join(spelled(task, [row[0], *target]))
+        text = "".join(to_symbols(task, [row[0], *target]))
         assert text[0] + text[-1] == text[2] + text[-3] == "BE"
         assert text[1] == text[-2]
         assert text[1] in "TP"
 
 
 def test_strings_are_those_of_rebers_grammar():
-    """As a regular expression, written from the graph of the paper's figure 3."""
+    """The regular expression is derived from the graph in figure 3 of the paper."""
     from_x = "(?:XT*VP)*(?:S|XT*VV)"
     reber = f"(?:TS*X{from_x}|PT*V(?:V|P{from_x}))"
     task = embedded_reber(500)
     texts = [
-        "".join(spelled(task, [row[0], *target]))
+        "".join(to_symbols(task, [row[0], *target]))
         for row, target in zip(task.inputs, task.targets, strict=True)
     ]
     for text in texts:
@@ -234,14 +239,14 @@ def test_strings_are_those_of_rebers_grammar():
     assert len({text[1:3] + text[3:6] for text in texts}) > 10
 
 
-def test_of_embedded_reber_only_choices_cost_something():
-    """From a node of Reber's graph go two ways: the best loss is ln 2 each."""
+def test_only_choices_cost_something_in_the_embedded_reber_grammar():
+    """The best loss at each node is the entropy of the letters that follow it."""
     task = embedded_reber(3000)
     seen = defaultdict(Counter)
     for row, target, best in zip(task.inputs, task.targets, task.best, strict=True):
-        text = "".join(spelled(task, row))
-        for t, letter in enumerate(spelled(task, target)):
-            if letter:  # the outer letter and what was read before give the node
+        text = "".join(to_symbols(task, row))
+        for t, letter in enumerate(to_symbols(task, target)):
+            if letter:  # the outer letter and the letters before determine the node
                 seen[text[1:2] * (t > 0), text[: t + 1]][letter, best[t]] += 1
     many = {past: count for past, count in seen.items() if count.total() >= 200}
     assert len(many) > 10
@@ -253,10 +258,10 @@ def test_of_embedded_reber_only_choices_cost_something():
     assert task.best_loss == pytest.approx(task.best[real].mean())
 
 
-def test_copying_repeats_after_the_mark():
+def test_the_symbols_are_repeated_after_the_mark():
     task = copying(30, delay=7, num_symbols=4)
     for row, target in zip(task.inputs, task.targets, strict=True):
-        text, wanted = "".join(spelled(task, row)), "".join(spelled(task, target))
+        text, wanted = "".join(to_symbols(task, row)), "".join(to_symbols(task, target))
         assert text[4:] == "______:____"
         assert wanted == "_" * 11 + text[:4]
 
@@ -274,6 +279,6 @@ def test_copying_repeats_after_the_mark():
         (lambda: copying(1, delay=0), "`delay` must be at least 1. Received: 0"),
     ],
 )
-def test_a_size_too_small_is_named(call, message):
+def test_a_size_that_is_too_small_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()

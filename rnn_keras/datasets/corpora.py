@@ -1,10 +1,11 @@
-"""The corpora that are known by name, and how their files are read.
+"""The corpora that have a name: where their files come from and how they are read.
 
-A corpus with a name, and its file: bundled, or downloaded once.
+`CORPORA` lists them. Some are bundled with the package; the others are downloaded once.
+A file that is already in the corpus's folder of the cache (`RNN_KERAS_CACHE`, or the
+user's cache folder) is used as it is. A download gets its final name only after its
+SHA-256 has been checked, so a broken download is never used.
 
-A file that lies in the cache already (`RNN_KERAS_CACHE`, or the user's cache
-folder) in the corpus's folder is used as it is. A download is checked against
-its SHA-256 before it gets its final name, so a broken one is never kept.
+`rnn_keras.datasets.loaders` has the functions that users call.
 """
 
 import hashlib
@@ -24,17 +25,21 @@ import numpy as np
 import pooch
 from rich.progress import DownloadColumn
 
-from rnn_keras.datasets.tables import Cells, read_pairs, read_table
-from rnn_keras.utils.errors import InputError, reason_of
-from rnn_keras.utils.files import UNREADABLE, open_bytes
+from rnn_keras.datasets.tables import ColumnValues, parse_pairs, read_table
+from rnn_keras.utils.errors import InputError
+from rnn_keras.utils.files import open_bytes, refuse_unreadable
 from rnn_keras.utils.messages import shorten
 from rnn_keras.utils.progress import progress_bar
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
 CACHE_VARIABLE = "RNN_KERAS_CACHE"
+
+
+def cache_folder() -> Path:
+    """Return the folder in which downloads are kept."""
+    return Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("rnn_keras"))
 
 
 @dataclass(frozen=True)
@@ -42,22 +47,21 @@ class Corpus:
     """A corpus with a name.
 
     Attributes:
-        name: by which it is loaded.
-        summary: what it is, in a line.
-        size: in texts, or what else it is made of.
-        licence: under which it may be used.
-        origin: where it comes from.
-        reader: from the path of its file to what `loader` gives out; for labelled
-            texts to the cells of "train" and, where there is an official test part,
-            "test".
-        file: its name in its folder of the cache, or in the package's data.
-        url: of the download; empty for a bundled corpus.
-        sha256: of the download.
-        member: what is taken out of a downloaded zip archive.
-        loader: the function of `rnn_keras.datasets` that takes its name.
-        folder: of the cache, where it is not called like the corpus.
-        digest: from the path of its file to what `sha256` is of, where that is not the
-            download: an archive that its host packs anew has other bytes each time.
+        name: the name by which it is loaded.
+        summary: a description in one line.
+        size: its number of texts, characters, pairs, time steps or recordings.
+        licence: the licence under which it may be used.
+        origin: the authors or the page from which it comes.
+        file: name of its file in its folder of the cache, or in the package's data.
+        reader: function from the path of the file to what `loader` returns. For
+            labelled texts it returns `CorpusParts` instead.
+        url: address of the download; empty for a bundled corpus.
+        sha256: SHA-256 of the download, or what `digest` returns.
+        member: name of the file to extract if the download is a zip archive.
+        loader: name of the function of `rnn_keras.datasets` that loads it.
+        folder: its folder in the cache, if that is not called like the corpus.
+        digest: function from the path of the file to a hash of its content, for an
+            archive that its host repacks, which changes its bytes.
     """
 
     name: str
@@ -75,71 +79,74 @@ class Corpus:
     digest: Callable[[Path], str] | None = None
 
     def read(self) -> Any:
-        """What its reader gives out, of its file, which is downloaded if need be."""
+        """Read the file, which is downloaded first if necessary."""
         path = self.path()
-        try:
+        with refuse_unreadable(path):
             return self.reader(path)
-        except InputError:
-            raise
-        except UNREADABLE as error:
-            raise InputError(f"{path}: cannot be read ({reason_of(error)})") from error
 
     def path(self) -> Path:
-        """Of its file, downloaded first if it is neither bundled nor cached."""
+        """Return the path of the file, which is downloaded first if necessary."""
         if not self.url:
             return Path(str(files("rnn_keras.datasets") / "data" / self.file))
         if not self.cached.exists():
-            self._download(self.cached)
+            self._download()
         return self.cached
 
     @property
     def cached(self) -> Path:
-        """Where its downloaded file lies or would lie."""
+        """The path in the cache at which the downloaded file is kept."""
         return cache_folder() / (self.folder or self.name) / self.file
 
-    def _download(self, path: Path) -> None:
+    def _download(self) -> None:
         pooch.get_logger().setLevel("WARNING")
-        archive = self.file if not self.member else Path(self.url).name
-        if self.digest:
-            archive += ".part"
         try:
-            fetched = pooch.retrieve(
-                self.url,
-                known_hash=None if self.digest else f"sha256:{self.sha256}",
-                path=path.parent,
-                fname=archive,
-                downloader=pooch.HTTPDownloader(progressbar=_Bar(self.name)),
-            )
+            fetched = self._fetch()
             if self.digest:
-                self._check(Path(fetched))
-                os.replace(fetched, path)
+                self._check_digest(fetched, self.digest)
+                os.replace(fetched, self.cached)
             if self.member:
-                with zipfile.ZipFile(fetched) as opened:
-                    content = opened.read(self.member)
-                aside = path.with_name(path.name + ".part")
-                aside.write_bytes(content)
-                os.replace(aside, path)
-                Path(fetched).unlink()
+                self._extract_member(fetched)
         except Exception as error:
             reason = shorten(" ".join(str(error).split()), 80)
             raise InputError(
                 f"{self.name}: could not be downloaded from {self.url} ({reason}); "
-                f"a file put at {path} is used instead"
+                f"to use a copy of the file, put it at {self.cached}"
             ) from error
 
-    def _check(self, fetched: Path) -> None:
-        """Leave nothing behind of a download whose content is another one."""
+    def _fetch(self) -> Path:
+        """Download to the corpus's folder; check the bytes if they are known."""
+        name = self.file if not self.member else Path(self.url).name
+        fetched = pooch.retrieve(
+            self.url,
+            known_hash=None if self.digest else f"sha256:{self.sha256}",
+            path=self.cached.parent,
+            fname=name + ".part" if self.digest else name,
+            downloader=pooch.HTTPDownloader(progressbar=_DownloadBar(self.name)),
+        )
+        return Path(fetched)
+
+    def _check_digest(self, fetched: Path, digest: Callable[[Path], str]) -> None:
+        """Delete a download whose content is not the expected one."""
         try:
-            found = self.digest(fetched)
+            found = digest(fetched)
             if found != self.sha256:
                 raise ValueError(f"hash of its content {found}, not {self.sha256}")
         except Exception:
             fetched.unlink()
             raise
 
+    def _extract_member(self, archive: Path) -> None:
+        """Put `member` of a zip archive in its place, and delete the archive."""
+        with zipfile.ZipFile(archive) as opened:
+            content = opened.read(self.member)
+        aside = self.cached.with_name(self.cached.name + ".part")
+        aside.write_bytes(content)
+        os.replace(aside, self.cached)
+        archive.unlink()
 
-class _Bar:
-    """A progress bar in the shape that pooch expects, drawn by rich."""
+
+class _DownloadBar:
+    """A progress bar with the interface that pooch expects, drawn by rich."""
 
     def __init__(self, name: str):
         self.name = name
@@ -160,37 +167,81 @@ class _Bar:
         self.progress.stop()
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept."""
-    return Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("rnn_keras"))
+# Readers of labelled texts.
+
+# The texts and labels of "train" and, if there is an official test part, of "test".
+CorpusParts = dict[str, tuple[ColumnValues, ColumnValues]]
 
 
-Parts = dict[str, tuple[Cells, Cells]]
-
-
-def _read_csv(path: Path) -> Parts:
+def _read_csv(path: Path) -> CorpusParts:
     return {"train": read_table(path)}
 
 
+def _read_sms_spam(path: Path) -> CorpusParts:
+    # The file has quotation marks that are not closed, so a parser that treats them as
+    # quotes would lose rows.
+    lines = path.read_text("utf-8").splitlines()
+    rows = [line.partition("\t") for line in lines if line.strip()]
+    texts: ColumnValues = [html.unescape(text) for _, _, text in rows]
+    labels: ColumnValues = [label for label, _, _ in rows]
+    return {"train": (texts, labels)}
+
+
+def _read_imdb(path: Path) -> CorpusParts:
+    parts: CorpusParts = {"train": ([], []), "test": ([], [])}
+    wanted = re.compile(r"aclImdb/(train|test)/(pos|neg)/\d+_\d+\.txt")
+    for match, content in _matching_members(path, wanted):
+        texts, labels = parts[match[1]]
+        texts.append(content.decode("utf-8").replace("<br />", " "))
+        labels.append(match[2])
+    return parts
+
+
+def _matching_members(
+    path: Path, wanted: re.Pattern[str]
+) -> Iterator[tuple[re.Match[str], bytes]]:
+    """Yield the files of a `.tar.gz` archive whose whole names match.
+
+    They are read straight from the archive. Nothing is unpacked to disk, so no member
+    can overwrite a file outside a folder.
+    """
+    with (
+        open_bytes(path, ".gz") as unpacked,
+        tarfile.open(fileobj=unpacked, mode="r|") as archive,
+    ):
+        for member in archive:
+            match = wanted.fullmatch(member.name)
+            opened = archive.extractfile(member) if match and member.isfile() else None
+            if match and opened:
+                yield match, opened.read()
+
+
+# Readers of a long text and of pairs.
+
+
 def _read_text(path: Path) -> str:
-    # Line breaks as they are: a character model reads them too.
+    # Line breaks are kept as they are: they are characters of the text, too.
     return path.read_bytes().decode("utf-8")
 
 
 def _read_tatoeba(path: Path) -> list[tuple[str, str]]:
     with zipfile.ZipFile(path) as archive:
-        return read_pairs(archive.read("fra-eng/fra.txt").decode("utf-8"), str(path))
+        return parse_pairs(archive.read("fra-eng/fra.txt").decode("utf-8"), str(path))
+
+
+# Recordings.
 
 
 class Recordings(NamedTuple):
-    """Spoken words.
+    """Recordings of spoken words.
 
     Attributes:
-        waves: float32 `(samples,)` each, -1 to 1.
-        labels: what is said, `(recordings,)`.
-        speakers: who says it, `(recordings,)`.
-        takes: which time the same person says the same, from 0, `(recordings,)`.
-        rate: samples a second.
+        waves: one float32 array `(samples,)` for each recording, with values from -1
+            to 1.
+        labels: the spoken word of each recording, `(recordings,)`.
+        speakers: the speaker of each recording, `(recordings,)`.
+        takes: how often the speaker had said the word before, `(recordings,)`.
+        rate: number of samples per second.
     """
 
     waves: list[np.ndarray]
@@ -200,55 +251,43 @@ class Recordings(NamedTuple):
     rate: int
 
 
-def _wave_files(path: Path) -> Iterator[tuple[re.Match, bytes]]:
-    wanted = re.compile(r"(?:[^/]+/)?recordings/((\d)_([a-z]+)_(\d+)\.wav)")
-    return _members(path, wanted)
+def _read_spoken_digits(path: Path) -> Recordings:
+    from scipy.io import wavfile
+
+    waves, keys, rate = [], [], 8000
+    for match, content in sorted(_wave_files(path), key=lambda item: item[0][1]):
+        found, samples = wavfile.read(io.BytesIO(content))
+        if found != rate or samples.dtype != "int16":
+            raise OSError(f"{match[1]} does not have {rate} samples/s of 16 bits")
+        waves.append(samples.astype("float32") / 32768)
+        keys.append((int(match[2]), match[3], int(match[4])))
+    if not keys:
+        raise OSError("no recordings in it")
+    digits, speakers, takes = (np.array(column) for column in zip(*keys, strict=True))
+    return Recordings(waves, digits, speakers, takes, rate)
 
 
-def _members(
-    path: Path, wanted: re.Pattern[str]
-) -> Iterator[tuple[re.Match[str], bytes]]:
-    """The files of a tar archive whose names match, one after the other.
-
-    Read straight from the archive: nothing is unpacked, so nothing can land outside
-    its folder.
-    """
-    with (
-        open_bytes(path, ".gz") as unpacked,
-        tarfile.open(fileobj=unpacked, mode="r|") as archive,
-    ):
-        for member in archive:
-            match = wanted.fullmatch(member.name)
-            if match and member.isfile():
-                yield match, archive.extractfile(member).read()
-
-
-def _digest_of_waves(path: Path) -> str:
+def _hash_recordings(path: Path) -> str:
+    """Return the SHA-256 of the sorted lines "NAME SHA-256" of all recordings."""
     lines = [f"{m[1]} {hashlib.sha256(b).hexdigest()}\n" for m, b in _wave_files(path)]
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
 
-def _read_digits(path: Path) -> Recordings:
-    from scipy.io import wavfile
+def _wave_files(path: Path) -> Iterator[tuple[re.Match[str], bytes]]:
+    """Yield the recordings, with file name, digit, speaker and take as groups."""
+    wanted = re.compile(r"(?:[^/]+/)?recordings/((\d)_([a-z]+)_(\d+)\.wav)")
+    return _matching_members(path, wanted)
 
-    waves, named, rate = [], [], 8000
-    for match, content in sorted(_wave_files(path), key=lambda item: item[0][1]):
-        found, samples = wavfile.read(io.BytesIO(content))
-        if found != rate or samples.dtype != "int16":
-            raise OSError(f"{match[1]} is not of {rate} samples a second, 16 bits each")
-        waves.append(samples.astype("float32") / 32768)
-        named.append((int(match[2]), match[3], int(match[4])))
-    if not named:
-        raise OSError("no recordings in it")
-    digits, speakers, takes = (np.array(column) for column in zip(*named, strict=True))
-    return Recordings(waves, digits, speakers, takes, rate)
+
+# Readers of time series.
 
 
 def _read_melbourne(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
     table = pd.read_csv(path, index_col="Date", parse_dates=True)
-    # 31 December of the two leap years is not in the file: a row with nothing in it.
+    # The file lacks 31 December of the two leap years; `asfreq` adds those days
+    # with missing values.
     return table.rename(columns={"Temp": "temperature"}).asfreq("D")
 
 
@@ -270,30 +309,7 @@ def _read_beijing(path: Path) -> "pd.DataFrame":
     return table[list(columns)].rename(columns=columns).asfreq("h")
 
 
-def _read_sms_spam(path: Path) -> Parts:
-    # Split by hand: quotation marks in it are not closed, and a reader that takes
-    # them for quotes loses rows.
-    lines = path.read_text("utf-8").splitlines()
-    rows = [line.partition("\t") for line in lines if line.strip()]
-    texts = [html.unescape(text) for _, _, text in rows]
-    return {"train": (texts, [row[0] for row in rows])}
-
-
-def _read_imdb(path: Path) -> Parts:
-    parts: Parts = {"train": ([], []), "test": ([], [])}
-    wanted = re.compile(r"aclImdb/(train|test)/(pos|neg)/\d+_\d+\.txt")
-    for match, content in _members(path, wanted):
-        texts, labels = parts[match[1]]
-        texts.append(content.decode("utf-8").replace("<br />", " "))
-        labels.append(match[2])
-    return parts
-
-
-def _registry(*corpora: Corpus) -> dict[str, Corpus]:
-    return {corpus.name: corpus for corpus in corpora}
-
-
-CORPORA: dict[str, Corpus] = _registry(
+_ALL_CORPORA = (
     Corpus(
         name="messages",
         summary="short English and Chinese messages, spam or ham",
@@ -305,7 +321,7 @@ CORPORA: dict[str, Corpus] = _registry(
     ),
     Corpus(
         name="seed",
-        summary="the four sentences that the first notebook begins with",
+        summary="the four sentences at the start of the first notebook",
         size="4 texts",
         licence="CC0-1.0",
         origin="bundled",
@@ -367,7 +383,7 @@ CORPORA: dict[str, Corpus] = _registry(
     ),
     Corpus(
         name="melbourne",
-        summary="the lowest temperature of each day, 1981 to 1990, degrees Celsius",
+        summary="daily minimum temperatures, 1981 to 1990, degrees Celsius",
         size="3,650 days",
         licence="Australian Bureau of Meteorology",
         origin="Jason Brownlee; github.com/jbrownlee/Datasets",
@@ -383,7 +399,7 @@ CORPORA: dict[str, Corpus] = _registry(
     ),
     Corpus(
         name="beijing",
-        summary="fine dust in the air of Beijing and the weather, 2010 to 2014",
+        summary="hourly fine dust and weather in Beijing, 2010 to 2014",
         size="43,824 hours",
         licence="CC BY 4.0",
         origin="Liang et al. 2015, UCI; github.com/jbrownlee/Datasets",
@@ -419,13 +435,15 @@ CORPORA: dict[str, Corpus] = _registry(
         licence="CC BY-SA 4.0",
         origin="Zohar Jackson; github.com/Jakobovski/free-spoken-digit-dataset",
         file="recordings.tar.gz",
-        reader=_read_digits,
+        reader=_read_spoken_digits,
         url=(
             "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/"
             "26eb9aaf76e81b692f806f9140c2d2777410d7a1.tar.gz"
         ),
         sha256="dbd573d7cafe79c4b49f65718115e1304e24e067fa39eff18a660dc6cb9c360f",
-        digest=_digest_of_waves,
+        digest=_hash_recordings,
         loader="load_recordings",
     ),
 )
+
+CORPORA: dict[str, Corpus] = {corpus.name: corpus for corpus in _ALL_CORPORA}

@@ -20,7 +20,7 @@ import numpy as np
 
 from rnn_keras.datasets.corpora import CORPORA
 from rnn_keras.datasets.labelled import check_classes, check_test_labels
-from rnn_keras.datasets.tables import TABLES, Cells, iterate_table
+from rnn_keras.datasets.tables import TABLES, ColumnValues, iterate_table
 from rnn_keras.utils.errors import InputError
 from rnn_keras.utils.files import kind_of_path
 from rnn_keras.utils.messages import count_of, shorten
@@ -130,7 +130,7 @@ _MOST_CLASSES = 10_000
 _BYTES_A_BYTE, _PACKED = 70, 5
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
-Rows = Callable[[], Iterator[tuple[Cells, Cells]]]
+Rows = Callable[[], Iterator[tuple[ColumnValues, ColumnValues]]]
 
 
 class Stream:
@@ -304,7 +304,7 @@ def table_rows(source: str, **table: Any) -> Rows:
         )
     was = _version(path)
 
-    def read() -> Iterator[tuple[Cells, Cells]]:
+    def read() -> Iterator[tuple[ColumnValues, ColumnValues]]:
         if _version(path) == was:
             yield from iterate_table(path, **table)
         if _version(path) != was:

@@ -1,8 +1,12 @@
-"""The kinds of tables, each from a stream to names and columns, or to rows.
+"""Parsers for the formats of tables: separated values, JSON lines and Parquet.
 
-Separated values by pandas, whose reader takes what people's programs write; where it
-refuses a file, Python's own reader says in which line. Lines of JSON; Parquet, of which
-Python's values are taken, not what its writer has noted for pandas.
+Each parser turns a file into `TableChunk`s, which hold some consecutive rows. Which
+columns are the text and the label is decided in `rnn_keras.datasets.tables`.
+
+pandas parses separated values, because its parser accepts what common programs write.
+If it refuses a file, Python's `csv` module finds the line at fault. Parquet is read
+through pyarrow and converted to Python's types, without the index and data types that
+pandas may have stored in the file.
 """
 
 import csv
@@ -12,57 +16,65 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import pandas as pd
 
 from rnn_keras.utils.errors import InputError, reason_of
 from rnn_keras.utils.files import (
     UNREADABLE,
-    codec,
-    largest,
-    open_bytes,
+    max_unpacked_bytes,
     open_file,
     open_lines,
-    too_large,
+    unpacks_too_large,
 )
 
-_EXPECTED = 'expected one a line, like {"text": "...", "label": "..."}'
+# A column's name, or its position counted from 0.
+ColumnKey = str | int
 
-Column = str | int
-# The names of the columns, and the values of the one at a position.
-Table = tuple[list[Column], Callable[[int], list[Any]]]
+_EXPECTED_OBJECT = 'expected one on each line, like {"text": "...", "label": "..."}'
 
 
-def read_columns(
+class TableChunk(NamedTuple):
+    """Some consecutive rows of a table.
+
+    Attributes:
+        names: names of all columns; their positions if the table has no header.
+        values: function from the position of a column to its values in these rows.
+    """
+
+    names: list[ColumnKey]
+    values: Callable[[int], list[Any]]
+
+
+def read_chunks(
     path: Path, kind: str, header: bool, encoding: str, size: int | None = None
-) -> Iterator[Table]:
-    """Names and columns of a table, of some rows at a time; of at least one.
+) -> Iterator[TableChunk]:
+    """Read a table in chunks; there is at least one.
 
     Args:
-        path: of the file.
+        path: the file.
         kind: `.csv`, `.tsv`, `.jsonl` or `.parquet`.
-        header: whether the first row of separated values holds names; without, they
-            are positions.
-        encoding: of all but Parquet.
-        size: rows at a time; all of them where it is `None`.
+        header: whether the first row of separated values holds names.
+        encoding: encoding of all formats but Parquet.
+        size: number of rows in a chunk; `None` reads all rows into one chunk.
 
     Raises:
-        InputError: if it is no such table, or has no rows.
-        UnicodeError: if it has another encoding.
-        ImportError: if Parquet cannot be read here.
+        InputError: if the file is not such a table, if it has no rows, or if Parquet
+            cannot be read because pyarrow is not installed.
+        UnicodeError: if the file has another encoding.
     """
-    tables = _read(path, kind, header, encoding, size)
-    first = next(tables, None)
+    chunks = _parse(path, kind, header, encoding, size)
+    first = next(chunks, None)
     if first is None:
-        raise InputError(f"{path}: no rows; expected a text and its label in each")
+        raise InputError(f"{path}: no rows; expected a text and a label in each row")
     yield first
-    yield from tables
+    yield from chunks
 
 
-def _read(
+def _parse(
     path: Path, kind: str, header: bool, encoding: str, size: int | None
-) -> Iterator[Table]:
+) -> Iterator[TableChunk]:
     if kind == ".parquet":
         yield from _read_parquet(path, size)
         return
@@ -75,46 +87,56 @@ def _read(
         except pd.errors.EmptyDataError:
             return
         except pd.errors.ParserError as error:
-            raise _bad_row(path, kind, encoding, error) from error
+            raise _explain_parser_error(path, kind, encoding, error) from error
+
+
+# Separated values.
 
 
 def _read_separated(
     path: Path, lines: IO[str], kind: str, header: bool, size: int | None
-) -> Iterator[Table]:
-    # Names as a row like others: pandas would give a second "text" another name.
+) -> Iterator[TableChunk]:
+    # The names are read like any row: pandas would rename a second column "text".
     read = pd.read_csv(
-        lines, header=None, dtype=str, na_filter=False, chunksize=size, **_as(kind)
+        lines, header=None, dtype=str, na_filter=False, chunksize=size, **_dialect(kind)
     )
-    names: list[Column] | None = None
-    for table in [read] if size is None else read:
-        rows = table
+    names: list[ColumnKey] | None = None
+    for rows in [read] if size is None else read:
         if names is None:
-            names = list(range(len(table.columns)))
+            names = list(range(len(rows.columns)))
             if header:
-                names, rows = table.iloc[0].tolist(), table.iloc[1:]
-                if any("\0" in name for name in names):
-                    raise _nul(path)
+                names, rows = rows.iloc[0].tolist(), rows.iloc[1:]
+                if any("\0" in str(name) for name in names):
+                    raise _holds_nul(path)
         if len(rows):
-            yield names, lambda position, rows=rows: rows[position].tolist()
+            yield TableChunk(names, _frame_values(rows))
 
 
-def _as(kind: str) -> dict[str, Any]:
-    is_tsv = kind == ".tsv"
-    quoting = csv.QUOTE_NONE if is_tsv else csv.QUOTE_MINIMAL
-    return {"sep": "\t" if is_tsv else ",", "quoting": quoting}
+def _frame_values(rows: pd.DataFrame) -> Callable[[int], list[Any]]:
+    return lambda position: rows[position].tolist()
 
 
-def _bad_row(path: Path, kind: str, encoding: str, error: ValueError) -> InputError:
-    """Where the row is that has too many fields, or a quotation mark open."""
+def _dialect(kind: str) -> dict[str, Any]:
+    """Arguments of `pandas.read_csv` for separators and quotation marks."""
+    if kind == ".tsv":
+        return {"sep": "\t", "quoting": csv.QUOTE_NONE}
+    return {"sep": ",", "quoting": csv.QUOTE_MINIMAL}
+
+
+def _explain_parser_error(
+    path: Path, kind: str, encoding: str, error: ValueError
+) -> InputError:
+    """Find the row with too many fields, or the quotation mark that is not closed."""
     try:
         with open_lines(path, encoding) as lines:
-            rows = _rows(lines, kind)
-            begin, first = next(rows)
-            for begin, fields in rows:
-                if fields > first:
+            counts = _field_counts(lines, kind)
+            begin, expected = next(counts)
+            for begin, fields in counts:
+                if fields > expected:
                     return InputError(
-                        f"{path}: line {begin:,} has {fields:,} fields, the first row "
-                        f"{first:,}; is a text with the separator in it not quoted?"
+                        f"{path}: line {begin:,} has {fields:,} fields but the first "
+                        f"row has {expected:,}; put quotation marks around a text "
+                        "that contains the separator"
                     )
     except (*UNREADABLE, StopIteration, csv.Error):
         begin = 0
@@ -122,14 +144,14 @@ def _bad_row(path: Path, kind: str, encoding: str, error: ValueError) -> InputEr
     if begin and "EOF inside string" in reason:
         return InputError(
             f"{path}: a quotation mark in the row that begins in line {begin:,} is "
-            "never closed; one that is meant as such is written twice"
+            "never closed; write it twice if it is part of the text"
         )
     return InputError(f"{path}: cannot be read ({reason})")
 
 
-def _rows(lines: IO[str], kind: str) -> Iterator[tuple[int, int]]:
-    """Of each row the line that it begins in, and how many fields it has."""
-    dialect = _as(kind)
+def _field_counts(lines: IO[str], kind: str) -> Iterator[tuple[int, int]]:
+    """Yield the line in which each row begins, and its number of fields."""
+    dialect = _dialect(kind)
     longest = csv.field_size_limit(sys.maxsize)
     try:
         reader = csv.reader(lines, delimiter=dialect["sep"], quoting=dialect["quoting"])
@@ -142,140 +164,135 @@ def _rows(lines: IO[str], kind: str) -> Iterator[tuple[int, int]]:
         csv.field_size_limit(longest)
 
 
-def not_text(path: Path, encoding: str, error: UnicodeError) -> InputError:
-    """What is said of a file of another encoding: where that shows, and what to do."""
-    advice = "say which encoding it has, for instance --encoding gb18030 or latin-1"
-    place = reason_of(error)
-    if codec(encoding) == "utf-8-sig":
-        place, start = _first_bad_byte(path)
-        if start in (b"\xff\xfe", b"\xfe\xff"):
-            advice = "it begins like UTF-16: --encoding utf-16"
-    return InputError(f"{path}: not {encoding} text ({place}); {advice}")
-
-
-def _first_bad_byte(path: Path) -> tuple[str, bytes]:
-    """Of a file that is not UTF-8: where that shows, and how it begins."""
-    start, place = b"", "at its end"
-    with open_bytes(path) as raw:
-        for number, line in enumerate(raw, start=1):
-            start = start or line[:2]
-            try:
-                line.decode()
-            except UnicodeDecodeError as error:
-                place = f"byte 0x{line[error.start]:02x} in line {number:,}"
-                break
-    return place, start
-
-
-def _nul(path: Path) -> InputError:
+def _holds_nul(path: Path) -> InputError:
     return InputError(
-        f"{path}: holds NUL characters in its first row; is it UTF-16 (--encoding "
-        "utf-16), or no table at all?"
+        f"{path}: the first row contains NUL characters; the file may be UTF-16 "
+        "(--encoding utf-16), or not a table"
     )
 
 
-def _read_json_lines(path: Path, lines: IO[str], size: int | None) -> Iterator[Table]:
-    objects, names = json_rows(path, lines), None
+# JSON lines.
+
+
+def _read_json_lines(
+    path: Path, lines: IO[str], size: int | None
+) -> Iterator[TableChunk]:
+    objects = _json_objects(path, lines)
+    names: list[ColumnKey] = []
     while rows := list(islice(objects, size)):
-        # Of the first rows: a position is then the same column all along.
+        # The first chunk decides, so that a position means the same column throughout.
         names = names or list(dict.fromkeys(name for row in rows for name in row))
         if not names:
-            raise InputError(f"{path}: its objects hold nothing; {_EXPECTED}")
-        yield (
-            names,
-            lambda i, rows=rows, names=names: [row.get(names[i]) for row in rows],
-        )
+            raise InputError(f"{path}: all JSON objects are empty; {_EXPECTED_OBJECT}")
+        yield TableChunk(names, _object_values(names, rows))
 
 
-def json_rows(path: Path, lines: IO[str]) -> Iterator[dict[str, Any]]:
-    """The objects of a `.jsonl` file, one a line; blank lines are none.
+def _object_values(
+    names: list[ColumnKey], rows: list[dict[str, Any]]
+) -> Callable[[int], list[Any]]:
+    return lambda position: [row.get(str(names[position])) for row in rows]
+
+
+def _json_objects(path: Path, lines: IO[str]) -> Iterator[dict[str, Any]]:
+    """Parse a JSON object from each line that is not blank.
 
     Raises:
-        InputError: if a line is no object, or one with two values of one name.
+        InputError: if a line is not a JSON object, or has a name twice.
     """
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}: line {number:,}"
-        try:
-            row = json.loads(line, object_pairs_hook=_distinct)
-        except InputError as error:
-            raise InputError(f"{where} {error}") from None
-        except (ValueError, RecursionError) as error:
-            if number == 1 and "\0" in line:
-                raise _nul(path) from error
-            row = None
-            if not isinstance(error, json.JSONDecodeError) or line.strip()[0] != "[":
-                why = _why_not(error)
-                raise InputError(f"{where} is not JSON ({why})") from error
-        if not isinstance(row, dict):
-            raise InputError(f"{where} is not a JSON object; {_EXPECTED}")
-        yield row
+        if number == 1 and "\0" in line:
+            raise _holds_nul(path)
+        if line.strip():
+            yield _parse_object(f"{path}: line {number:,}", line)
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _parse_object(where: str, line: str) -> dict[str, Any]:
+    """Parse one line; `where` names the file and the line in messages."""
+    try:
+        row = json.loads(line, object_pairs_hook=_dict_of_distinct)
+    except InputError as error:
+        raise InputError(f"{where} {error}") from None
+    except RecursionError as error:
+        raise InputError(f"{where} is not JSON (nested too deeply)") from error
+    except json.JSONDecodeError as error:
+        row, place = None, f"error at character {error.pos + 1:,}"
+        # An array that goes on in the next line is reported like one that ends here.
+        if not line.lstrip().startswith("["):
+            raise InputError(f"{where} is not JSON ({place})") from error
+    except ValueError as error:
+        digits = f"a number has more than {sys.get_int_max_str_digits():,} digits"
+        raise InputError(f"{where} is not JSON ({digits})") from error
+    if not isinstance(row, dict):
+        raise InputError(f"{where} is not a JSON object; {_EXPECTED_OBJECT}")
+    return row
+
+
+def _dict_of_distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"has the name {twice[:40]!r} twice; which of them is meant?")
+        raise InputError(f"has the name {twice[:40]!r} twice in one object")
     return row
 
 
-def _why_not(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg} at character {error.pos + 1:,}"
-    if isinstance(error, RecursionError):
-        return "it is nested too deep"
-    # Python's advice on that is of no use in a file.
-    return (
-        "a number has more than 4,300 digits" if "digits" in str(error) else str(error)
-    )
+# Parquet.
 
 
-def _read_parquet(path: Path, rows: int | None) -> Iterator[Table]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with open_file(path) as raw, pq.ParquetFile(raw) as described:
-        size, batches = os.fstat(raw.fileno()).st_size, []
-        room, metadata = largest(size), described.metadata
+def _read_parquet(path: Path, rows: int | None) -> Iterator[TableChunk]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise InputError(
+            f"{path}: reading .parquet needs another package: pip install pyarrow"
+        ) from error
+    with open_file(path) as raw:
+        size = os.fstat(raw.fileno()).st_size
+        try:
+            metadata = pq.read_metadata(raw)
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{path}: not a Parquet file, or a damaged one") from error
+        room = max_unpacked_bytes(size)
         groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
         if sum(group.total_byte_size for group in groups) > room:
-            raise too_large(path, size)
-        # A text repeated a milliard times takes a few bytes. It is kept once until it
-        # is known how much all of them are; of texts in lists, few are read at a time.
-        once, nested = _columns_of_text(metadata.schema)
+            raise unpacks_too_large(path, size)
+        # A text that is repeated a billion times takes a few bytes. Texts are read as
+        # indices into their distinct values, so that the size of a batch is known
+        # before every value is written out. That is not possible for texts in lists,
+        # so few rows of those are read together.
+        flat, nested = _columns_of_text(metadata.schema)
         most = 256 if nested else 65_536
-        with pq.ParquetFile(raw, metadata=metadata, read_dictionary=once) as file:
+        batches = []
+        with pq.ParquetFile(raw, metadata=metadata, read_dictionary=flat) as file:
             for batch in file.iter_batches(min(rows or most, most)):
-                room -= sum(map(_unpacked, batch.columns))
+                room -= sum(map(_unpacked_bytes, batch.columns))
                 if room < 0:
-                    raise too_large(path, size)
+                    raise unpacks_too_large(path, size)
                 if rows is None:
                     batches.append(batch)
                 elif len(batch):
-                    yield _of_arrow(batch)
+                    yield _arrow_chunk(batch)
             whole = pa.Table.from_batches(batches, file.schema_arrow)
     if len(whole):
-        yield _of_arrow(whole)
+        yield _arrow_chunk(whole)
 
 
 def _columns_of_text(schema: Any) -> tuple[list[str], list[str]]:
-    """The columns that hold texts, and those that hold lists or objects of texts."""
+    """Return the columns of texts, and those of lists or objects with texts."""
     flat, nested = [], []
     for column in map(schema.column, range(len(schema))):
         if column.physical_type == "BYTE_ARRAY":
-            # Decimal numbers are bytes, too.
             if column.path != column.name or column.max_repetition_level:
                 nested.append(column.path)
+            # Decimal numbers are stored as bytes, too.
             elif column.logical_type.type in ("STRING", "NONE"):
                 flat.append(column.path)
     return flat, nested
 
 
-def _unpacked(column: Any) -> int:
-    """The bytes that it takes with every value written out."""
+def _unpacked_bytes(column: Any) -> int:
+    """Return the size of an Arrow array if every value were written out."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -287,7 +304,8 @@ def _unpacked(column: Any) -> int:
     return 4 * len(column) + (pc.sum(lengths.take(column.indices)).as_py() or 0)
 
 
-def _of_arrow(table: Any) -> Table:
+def _arrow_chunk(table: Any) -> TableChunk:
+    """Convert an Arrow table or record batch."""
     import pyarrow as pa
 
     def values(position: int) -> list[Any]:
@@ -296,4 +314,4 @@ def _of_arrow(table: Any) -> Table:
             column = column.cast(column.type.value_type)
         return column.to_pylist()
 
-    return list(table.schema.names), values
+    return TableChunk(list(table.schema.names), values)

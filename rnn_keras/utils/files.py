@@ -49,6 +49,13 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+_DAMAGED_ARCHIVE = (
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 # Text shrinks to between a third and a tenth when it is packed, a table with few
 # distinct rows to a fiftieth; a single repeated byte shrinks to a thousandth, with
 # `.bz2` or `.xz` to far less.
@@ -78,8 +85,9 @@ def refuse_unreadable(
     Args:
         path: the file.
         name: what the message calls the file; by default its path.
-        encoding: how its bytes are decoded. With it, a decoding error is reported with
-            the place of the first invalid byte and advice on the option --encoding.
+        encoding: how its bytes are decoded. With it, an unknown encoding is named, and
+            a decoding error is reported with the place of the first invalid byte and
+            advice on the option --encoding.
         errors: the types of errors that mean an unreadable file.
         describe: returns what the message says after the name of the file; by default
             "cannot be read" with the reason.
@@ -93,13 +101,24 @@ def refuse_unreadable(
     except InputError:
         raise
     except errors as error:
-        if isinstance(error, UnicodeError) and encoding is not None:
+        if encoding is not None and not _is_text_encoding(encoding):
+            said = f"{encoding!r:.40} is not a known text encoding"
+        elif encoding is not None and isinstance(error, UnicodeError):
             said = _describe_wrong_encoding(Path(path), encoding)
         elif describe is not None:
             said = describe(error)
         else:
-            said = f"cannot be read ({reason_of(error)})"
+            said = f"cannot be read ({_reason_of_unreadable(error)})"
         raise InputError(f"{name}: {said}") from error
+
+
+def _reason_of_unreadable(error: Exception) -> str:
+    """Say why in words that do not depend on the versions of Python's libraries."""
+    if isinstance(error, EOFError):
+        return "it ends too early"
+    if isinstance(error, _DAMAGED_ARCHIVE):
+        return "a damaged archive, or one of another kind than its name says"
+    return reason_of(error)
 
 
 def kind_of_path(path: Path) -> Literal["file", "folder", "other"] | None:
@@ -183,6 +202,14 @@ def open_lines(path: Path, encoding: str = "utf-8") -> Iterator[IO[str]]:
 def codec_for(encoding: str) -> str:
     """The codec for an encoding: for UTF-8 the one that drops a byte order mark."""
     return "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
+
+
+def _is_text_encoding(encoding: str) -> bool:
+    try:
+        "".encode(encoding)
+    except (LookupError, ValueError):
+        return False
+    return True
 
 
 def max_unpacked_bytes(packed: int) -> int:

@@ -1,19 +1,33 @@
-"""Downloads are tried against a server on this machine."""
+"""Corpora by name: reading their files, and downloads from a server on this machine.
+
+A download that breaks off is never taken for the file, however it breaks off.
+"""
 
 import hashlib
 import io
+import os
+import signal
+import subprocess
+import sys
 import tarfile
 import threading
+import time
 import zipfile
 from dataclasses import replace
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import (
+    BaseHTTPRequestHandler,
+    SimpleHTTPRequestHandler,
+    ThreadingHTTPServer,
+)
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from rnn_keras.datasets import loaders as datasets
+import rnn_keras
+from rnn_keras.datasets import loaders
 from rnn_keras.datasets.corpora import CORPORA, cache_folder
 from rnn_keras.datasets.loaders import (
     load_dataset,
@@ -59,16 +73,16 @@ def offer(monkeypatch, name, url, content, sha256=None):
     monkeypatch.setitem(CORPORA, name, replace(CORPORA[name], url=url, sha256=digest))
 
 
-def zipped():
+def zipped(lines=LINES):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("readme", "about")
-        archive.writestr("SMSSpamCollection", LINES)
+        archive.writestr("SMSSpamCollection", lines)
         archive.writestr("../outside", "must not land")
     return buffer.getvalue()
 
 
-def test_a_member_is_taken_out_of_a_download_and_kept(served, monkeypatch, cache):
+def test_a_member_is_extracted_from_a_download_and_kept(served, monkeypatch, cache):
     folder, address = served
     (folder / "sms.zip").write_bytes(zipped())
     offer(monkeypatch, "sms_spam", f"{address}/sms.zip", zipped())
@@ -92,9 +106,9 @@ def test_a_wrong_download_is_not_kept(served, monkeypatch, cache):
     assert not [p for p in cache.rglob("*") if p.is_file()]
 
 
-def test_without_a_network_it_is_said_where_a_file_can_be_put(monkeypatch, cache):
+def test_without_a_network_the_message_says_where_to_put_a_file(monkeypatch, cache):
     offer(monkeypatch, "chnsenticorp", "http://127.0.0.1:9/x.csv", b"")
-    with pytest.raises(InputError, match=r"a file put at .*ChnSentiCorp_htl_all.csv"):
+    with pytest.raises(InputError, match=r"put it at .*ChnSentiCorp_htl_all.csv"):
         load_dataset("chnsenticorp")
 
 
@@ -116,7 +130,7 @@ def test_a_text_is_downloaded_and_kept(served, monkeypatch, cache):
     assert load_text("tiny_shakespeare") == "ROMEO:\nO!\n"
 
 
-def test_series_lie_in_one_folder_and_are_read_with_their_gaps(cache):
+def test_series_are_read_with_their_gaps(cache):
     folder = cache / "temperatures"
     folder.mkdir(parents=True)
     (folder / "daily-min-temperatures.csv").write_text(
@@ -134,8 +148,8 @@ def test_series_lie_in_one_folder_and_are_read_with_their_gaps(cache):
     assert str(hours.index[1]) == "2010-01-01 01:00:00"
 
 
-def waves(folder="", change=0):
-    """An archive like that of the spoken digits: two recordings, and what is none."""
+def recordings(folder="", change=0):
+    """Make an archive like that of the spoken digits, with two valid recordings."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for name, samples in {
@@ -152,19 +166,19 @@ def waves(folder="", change=0):
     return buffer.getvalue()
 
 
-def test_recordings_are_read_with_who_says_what(cache):
+def test_recordings_are_read_with_their_labels_and_speakers(cache):
     path = cache / "spoken_digits" / "recordings.tar.gz"
     path.parent.mkdir(parents=True)
-    path.write_bytes(waves())
-    recordings = load_recordings("spoken_digits")
-    assert recordings.labels.tolist() == [0, 7]
-    assert recordings.speakers.tolist() == ["lucas", "theo"]
-    assert recordings.takes.tolist() == [3, 12]
-    assert recordings.waves[1].tolist() == [0, 0.5, -1]
-    assert recordings.waves[1].dtype == np.float32
+    path.write_bytes(recordings())
+    loaded = load_recordings("spoken_digits")
+    assert loaded.labels.tolist() == [0, 7]
+    assert loaded.speakers.tolist() == ["lucas", "theo"]
+    assert loaded.takes.tolist() == [3, 12]
+    assert loaded.waves[1].tolist() == [0, 0.5, -1]
+    assert loaded.waves[1].dtype == np.float32
 
 
-def test_an_archive_without_recordings_is_named(cache):
+def test_an_archive_without_recordings_is_refused(cache):
     path = cache / "spoken_digits" / "recordings.tar.gz"
     path.parent.mkdir(parents=True)
     tarfile.open(path, "w:gz").close()
@@ -172,17 +186,19 @@ def test_an_archive_without_recordings_is_named(cache):
         load_recordings("spoken_digits")
 
 
-def test_an_archive_packed_anew_is_known_by_its_content(served, monkeypatch, cache):
-    """Its bytes and its outer folder differ; a changed recording is found."""
+def test_a_repacked_archive_is_recognised_by_its_content(served, monkeypatch, cache):
+    """Its bytes and its outer folder differ; a changed recording is refused."""
     folder, address = served
-    (folder / "plain").write_bytes(waves())
+    (folder / "plain").write_bytes(recordings())
     digest = CORPORA["spoken_digits"].digest(folder / "plain")
-    (folder / "other.tar.gz").write_bytes(waves(change=1))
+    (folder / "other.tar.gz").write_bytes(recordings(change=1))
     offer(monkeypatch, "spoken_digits", f"{address}/other.tar.gz", b"", digest)
     with pytest.raises(InputError, match="hash of its content"):
         load_recordings("spoken_digits")
     assert not [p for p in cache.rglob("*") if p.is_file()]
-    (folder / "anew.tar.gz").write_bytes(waves("free-spoken-digit-dataset-26eb9aa/"))
+    (folder / "anew.tar.gz").write_bytes(
+        recordings("free-spoken-digit-dataset-26eb9aa/")
+    )
     offer(monkeypatch, "spoken_digits", f"{address}/anew.tar.gz", b"", digest)
     assert load_recordings("spoken_digits").labels.tolist() == [0, 7]
     kept = [p.name for p in cache.rglob("*") if p.is_file()]
@@ -202,7 +218,7 @@ def test_pairs_are_read_from_their_archive(cache):
 
 @pytest.mark.parametrize("content", ["", "day,temp\n1981-01-01,20.7\n"])
 @pytest.mark.parametrize("name", ["melbourne", "beijing"])
-def test_another_file_in_its_place_is_named(content, name, cache):
+def test_another_file_in_the_place_of_a_corpus_is_refused(content, name, cache):
     file = CORPORA[name].cached
     file.parent.mkdir(parents=True)
     file.write_text(content)
@@ -234,23 +250,144 @@ def test_imdb_is_read_from_its_archive_with_its_test_part(cache):
     assert texts.test.texts == ["great film"]
 
 
-def test_a_damaged_archive_is_named(cache):
+def test_a_damaged_archive_is_refused(cache):
     path = write_imdb(cache)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputError, match=r"aclImdb.tar.gz: cannot be read"):
         load_dataset("imdb")
 
 
-def test_the_cache_has_a_usual_place(monkeypatch):
+def test_the_cache_has_a_default_folder(monkeypatch):
     monkeypatch.delenv("RNN_KERAS_CACHE")
     assert cache_folder().name == "rnn_keras"
 
 
-def test_every_corpus_says_what_it_is():
+def test_every_corpus_is_described():
     for name, corpus in CORPORA.items():
         assert name == corpus.name
         assert corpus.summary
         assert corpus.licence
         assert corpus.origin
-        assert callable(getattr(datasets, corpus.loader))
+        assert callable(getattr(loaders, corpus.loader))
         assert bool(corpus.url) == bool(corpus.sha256)
+
+
+# Broken downloads.
+
+
+class Breaking(BaseHTTPRequestHandler):
+    """Sends the server's `content` with the fault that `fault` names."""
+
+    def do_GET(self):
+        content, fault = self.server.content, self.server.fault
+        self.send_response(200)
+        if fault != "no length":
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if fault == "other":
+            middle = len(content) // 2
+            content = content[:middle] + b"?!?" + content[middle + 3 :]
+        if fault in ("short", "no length", "stall"):
+            content = content[: len(content) // 2]
+        self.wfile.write(content)
+        if fault == "stall":
+            self.wfile.flush()
+            self.server.stalled.set()
+            self.server.over.wait(60)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Breaking) as server:
+        server.stalled, server.over = threading.Event(), threading.Event()
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.over.set()
+        server.shutdown()
+        thread.join()
+
+
+def broken_off_contents():
+    """Return a plain file, an archive with a member, and one known by its content."""
+    samples, archive = io.BytesIO(), io.BytesIO()
+    wavfile.write(samples, 8000, np.arange(5000).astype("int16"))
+    with tarfile.open(fileobj=archive, mode="w:gz") as packed:
+        for take in range(5):
+            member = tarfile.TarInfo(f"recordings/7_theo_{take}.wav")
+            member.size = len(samples.getvalue())
+            packed.addfile(member, io.BytesIO(samples.getvalue()))
+    return {
+        "tiny_shakespeare": MANY_LINES,
+        "sms_spam": zipped(MANY_LINES.decode()),
+        "spoken_digits": archive.getvalue(),
+    }
+
+
+MANY_LINES = b"ham\tsee you soon\nspam\tWIN cash\n" * 2000
+CONTENTS = broken_off_contents()
+
+
+def served_corpus(server, name, tmp_path):
+    server.content = CONTENTS[name]
+    sha256 = hashlib.sha256(server.content).hexdigest()
+    if CORPORA[name].digest:
+        (tmp_path / "whole").write_bytes(server.content)
+        sha256 = CORPORA[name].digest(tmp_path / "whole")
+    url = f"http://127.0.0.1:{server.server_port}/{name}.zip"
+    return replace(CORPORA[name], url=url, sha256=sha256)
+
+
+def files(folder):
+    return [path.name for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+@pytest.mark.parametrize("fault", ["short", "no length", "other"])
+def test_a_broken_download_is_never_kept(fault, name, server, cache, tmp_path):
+    corpus = served_corpus(server, name, tmp_path)
+    server.fault = fault
+    with pytest.raises(InputError, match=f"{name}: could not be downloaded") as caught:
+        corpus.read()
+    assert "\n" not in str(caught.value)
+    assert files(cache) == []
+    server.fault = None
+    assert len(corpus.read()) > 0
+    assert files(cache) == [corpus.file]
+
+
+_READ = """
+import sys
+from dataclasses import replace
+from rnn_keras.datasets.corpora import CORPORA
+replace(CORPORA[sys.argv[1]], url=sys.argv[2], sha256=sys.argv[3]).read()
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("name", ["tiny_shakespeare", "spoken_digits"])
+def test_what_an_interrupted_download_leaves_is_not_used(
+    name, how, server, cache, tmp_path
+):
+    corpus = served_corpus(server, name, tmp_path)
+    server.fault = "stall"
+    process = subprocess.Popen(
+        [sys.executable, "-c", _READ, name, corpus.url, corpus.sha256],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(Path(rnn_keras.__file__).parents[1])},
+        # What a shell starts in the background ignores it, and so would this one.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        assert server.stalled.wait(60)
+        time.sleep(0.2)  # for what was sent to be written
+    finally:
+        process.send_signal(how)
+        assert process.wait(30) != 0
+    assert not corpus.cached.exists()
+    server.fault = None
+    assert len(corpus.read()) > 0
+    assert corpus.cached.exists()

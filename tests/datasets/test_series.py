@@ -1,4 +1,4 @@
-"""Files of times and numbers: their steps, and what is no such file."""
+"""Time series from files: their equal steps, and files that are refused."""
 
 import gzip
 
@@ -16,8 +16,8 @@ def written(path, times):
     return path
 
 
-def test_series_have_a_row_for_every_step(tmp_path):
-    """Rows out of order are put in order, and steps that are left out are missing."""
+def test_a_series_has_a_row_for_every_step(tmp_path):
+    """Rows are sorted by time, and steps that the file leaves out become `nan`."""
     path = tmp_path / "series.csv"
     path.write_text(
         "day,a,b\n2020-01-02,2,20\n2020-01-01,1,\n2020-01-05,5,50\n2020-01-03,3,30\n"
@@ -32,14 +32,14 @@ def test_series_have_a_row_for_every_step(tmp_path):
 @pytest.mark.parametrize(
     "step", ["YS", "YE", "QS", "QE", "MS", "ME", "W", "B", "15min"]
 )
-def test_steps_are_those_of_the_calendar_or_the_clock(step, tmp_path):
-    """Months are of no equal length: taken for 31 days, they were lost but for one."""
+def test_steps_follow_the_calendar_or_the_clock(step, tmp_path):
+    """Months differ in length: with steps of 31 days, only one of them would match."""
     times = pd.date_range("2023-01-01", periods=24, freq=step)
     table = load_series(written(tmp_path / "t.csv", times))
     np.testing.assert_array_equal(table["a"].dropna(), np.arange(24))
     steps = pd.date_range(times[0], times[-1], freq="D" if step == "B" else step)
     np.testing.assert_array_equal(table.index, steps)
-    # One that is left out is a row of nothing.
+    # A step that the file leaves out becomes a row of `nan`.
     table = load_series(written(tmp_path / "t.csv", times.delete(11)))
     np.testing.assert_array_equal(table.index, steps)
 
@@ -57,31 +57,39 @@ TIME = "2020-01-0"
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (f"day,a\n{TIME}1,1\n{TIME}2,high\n", r"\(could not convert .*'high'\)"),
-        ("day,a\nfoo,1\nbar,2\n", r"\(Time data foo is not ISO8601 format\)"),
-        (f"{TIME}1,1\n{TIME}2,2\n", "no names of columns above the time 2020-01-01"),
+        (
+            f"day,a\n{TIME}1,1\n{TIME}2,high\n",
+            r"\(data row 2, column a: 'high' is not a number\)",
+        ),
+        ("day,a\nfoo,1\nbar,2\n", r"\(data row 1: 'foo' is not a time\)"),
+        (
+            f"{TIME}1,1\n{TIME}2,2\n",
+            "the first row has no column names but the time 2020-01-01",
+        ),
         (f"day,a\n{TIME}1,1\n,2\n{TIME}3,3\n", "data row 2 has no time"),
         (f"day,a\n{TIME}1,1,5\n{TIME}2,2,5\n", "more fields than the first one"),
         (f"day\n{TIME}1\n{TIME}2\n", "fewer than two rows, or no numbers"),
         (f"day,a\n{TIME}1,1\n", "fewer than two rows, or no numbers"),
-        (f"day,a\n{TIME}1,1\n{TIME}1,1\n", "2020-01-01 00:00:00 stands in two rows"),
-        ("", "no table of an ISO 8601 time and numbers in each row"),
+        (f"day,a\n{TIME}1,1\n{TIME}1,1\n", "2020-01-01 00:00:00 occurs in two rows"),
+        ("", "expected an ISO 8601 time and numbers in each row"),
         (
             f"day,a\n{TIME}1,1\n{TIME}2,2\n{TIME}3,3\n{TIME}4 12:00,4\n",
-            "2020-01-04 12:00:00 is no whole number of steps of 1 days .* after 2020",
+            "2020-01-04 12:00:00 is not a whole number of steps of 1 day after 2020",
         ),
-        # A second is as frequent as four days, and would make 345,601 rows.
+        # One second is as frequent as four days, and would give 345,601 rows.
         (
             f"day,a\n{TIME}1 00:00:00,1\n{TIME}1 00:00:01,2\n{TIME}5,3\n",
             "3 rows are too few for steps of 00:00:01 from 2020-01-01",
         ),
         (
             "day,a\n2020-01-31,1\n2020-02-29,2\n2020-03-31,3\n2020-04-29,4\n",
-            "times at no equal distances: ",
+            "the times are not equally spaced: ",
         ),
     ],
 )
-def test_a_file_without_series_is_named(content, message, tmp_path):
+def test_a_file_that_is_not_a_series_is_refused_with_the_reason(
+    content, message, tmp_path
+):
     path = tmp_path / "series.csv"
     path.write_text(content)
     with pytest.raises(InputError, match=f"series.csv: .*{message}"):
@@ -89,19 +97,19 @@ def test_a_file_without_series_is_named(content, message, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["t.csv.zip", "t.csv.gz", "t.csv.xz"])
-def test_a_file_that_is_not_what_its_name_says_is_named(name, tmp_path):
+def test_a_damaged_archive_is_refused(name, tmp_path):
     (tmp_path / name).write_bytes(gzip.compress(b"day,a\n" * 50)[:-9])
-    with pytest.raises(InputError, match=f"{name}: no table of an ISO 8601 time"):
+    with pytest.raises(InputError, match=f"{name}: expected an ISO 8601 time"):
         load_series(tmp_path / name)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(InputError, match="known by name; those are: melbourne, beij"):
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="known names: melbourne, beijing"):
         load_series(tmp_path / "nosuch.csv")
 
 
-def test_times_farther_apart_than_can_be_added_up_are_refused(tmp_path):
-    """A step of two thousand years, a hundred times over, is no time any more."""
+def test_times_that_are_too_far_apart_are_refused(tmp_path):
+    """A hundred steps of two thousand years lead to a time that pandas cannot hold."""
     (tmp_path / "t.csv").write_text("when,x\n2000\n0000-1-2,nan\n")
-    with pytest.raises(InputError, match="no table of an ISO 8601 time and numbers"):
+    with pytest.raises(InputError, match="expected an ISO 8601 time and numbers"):
         load_series(tmp_path / "t.csv")

@@ -1,4 +1,5 @@
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -125,7 +126,7 @@ def test_kinds_of_paths(tmp_path):
         )
     }
     assert list(found.values()) == ["file", "file", "folder", "other", *[None] * 5]
-    with pytest.raises(InputError, match="Too many levels of symbolic links"):
+    with pytest.raises(InputError, match=os.strerror(errno.ELOOP)):
         kind_of_path(tmp_path / "loop")
 
 
@@ -165,7 +166,7 @@ def test_a_pipe_among_the_texts_of_a_folder(tmp_path):
 
 def test_series_are_no_address(monkeypatch):
     """Pandas would take it for one, and ask the network."""
-    with pytest.raises(InputError, match="neither a file nor series known by name"):
+    with pytest.raises(InputError, match="neither a file nor a known name"):
         load_series("http://127.0.0.1:9/x.csv")
 
 
@@ -202,12 +203,17 @@ def test_an_unreadable_file_is_refused_in_one_line(tmp_path):
     path = tmp_path / "t.csv"
     for error, reason in (
         (PermissionError(13, "Permission denied"), "Permission denied"),
-        (EOFError("too short"), "too short"),
+        (ValueError("too short"), "too short"),
+        (EOFError("end"), "it ends too early"),
+        (
+            zipfile.BadZipFile("x"),
+            "a damaged archive, or one of another kind than its name says",
+        ),
         (MemoryError(), "it takes more memory than there is"),
         (LookupError("unknown encoding: x; use codecs"), "unknown encoding: x"),
     ):
         assert refused(path, error) == f"{path}: cannot be read ({reason})"
-    assert refused(path, EOFError("end"), name="mine") == "mine: cannot be read (end)"
+    assert refused(path, ValueError("end"), name="mine") == "mine: cannot be read (end)"
     described = refused(path, EOFError("end"), describe=lambda e: f"no table: {e}")
     assert described == f"{path}: no table: end"
     # What is refused already, and mistakes of the program, pass.
@@ -299,7 +305,7 @@ def test_a_cell_of_a_million_characters(kind, tmp_path):
 
 def test_a_bad_row_after_a_long_one_is_still_found(tmp_path):
     content = f"text,label\n{'x' * 10**6},a\nb,c,d\n"
-    with pytest.raises(InputError, match="line 3 has 3 fields, the first row 2"):
+    with pytest.raises(InputError, match="line 3 has 3 fields but the first row has 2"):
         read(tmp_path, "t.csv", content)
 
 
