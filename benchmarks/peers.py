@@ -93,11 +93,11 @@ def rounds_callback():
 
 def train_package(cell: str, ids: np.ndarray, labels: np.ndarray) -> None:
     """The package's own way of training."""
-    from rnn_keras.training.trainer import train
+    from rnn_keras.training import IdsInMemory, train
 
     train(
         keras_model(cell, ours=True),
-        (ids, labels),
+        IdsInMemory(ids, labels),
         epochs=10_000,
         batch_size=BATCH,
         callbacks=[rounds_callback()],

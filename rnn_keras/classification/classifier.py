@@ -27,9 +27,9 @@ from rnn_keras.layers.ngram_logits import LinearPath, fit_linear_path
 from rnn_keras.layers.text_vectorizer import TextVectorizer, Unit
 from rnn_keras.models.builders import build_classifier
 from rnn_keras.scoring import count_answers
-from rnn_keras.training.batches import StreamedIds
+from rnn_keras.training.batches import IdsInMemory, StreamedIds
 from rnn_keras.training.checkpoints import Checkpoints
-from rnn_keras.training.trainer import Pair, compile_network, hold_out, train
+from rnn_keras.training.trainer import compile_network, hold_out, train
 from rnn_keras.utils.choices import CellName, Pooling
 from rnn_keras.utils.errors import InputError, check_pairs
 from rnn_keras.utils.predictions import Prediction, name_predictions, run_by_length
@@ -431,9 +431,7 @@ class TextClassifier(keras.Model):
             if validation_data is not None and len(validation_data[0]):
                 validation = self._encode(*validation_data)
             else:
-                data, validation = hold_out(*data, validation_split, seed)
-            for part in filter(None, (data, validation)):
-                check_pairs(*part)  # before the path of an earlier `fit` goes
+                data, validation = hold_out(data, validation_split, seed)
             known = data
         self._set_linear(None)
         recipe = recipe_for(sample, self.preprocessor.unit, count).but(epochs=epochs)
@@ -451,21 +449,28 @@ class TextClassifier(keras.Model):
             checkpoints=checkpoints,
         )
         if linear and validation is not None:
-            logits = np.log(np.maximum(self._probabilities(validation[0]), 1e-9))
+            logits = np.log(np.maximum(self._probabilities(validation.ids), 1e-9))
             self._set_linear(
-                fit_linear_path(logits, known, validation, max_ngram=recipe.max_ngram)
+                fit_linear_path(
+                    logits,
+                    (known.ids, known.labels),
+                    (validation.ids, validation.labels),
+                    max_ngram=recipe.max_ngram,
+                )
             )
         return history
 
     def _encode(
         self, texts: Sequence[str], labels: Sequence[Any], count_cut: bool = False
-    ) -> Pair:
+    ) -> IdsInMemory:
         encoded = self.preprocessor.encode(texts)
         if count_cut:
             self.num_cut = encoded.num_cut
-        return encoded.ids, class_indices(labels, self.class_names)
+        return IdsInMemory(encoded.ids, class_indices(labels, self.class_names))
 
-    def _encode_stream(self, stream: Stream) -> tuple[StreamedIds, Pair | None, Pair]:
+    def _encode_stream(
+        self, stream: Stream
+    ) -> tuple[StreamedIds, IdsInMemory | None, IdsInMemory]:
         """What is trained on, what is held out, and the sample; `num_cut` is its."""
         known = self._encode(*stream.sample, count_cut=True)
         held_out = self._encode(*stream.validation) if stream.validation[0] else None
@@ -473,9 +478,9 @@ class TextClassifier(keras.Model):
             stream.train,
             self._encode,
             count=stream.sizes["train"],
-            sample=known[0],
+            sample=known.ids,
             max_length=self.preprocessor.max_length,
-            window=WINDOW,
+            block_size=WINDOW,
         )
         return data, held_out, known
 

@@ -1,5 +1,6 @@
 """rnn-keras train."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -188,13 +189,14 @@ def train(
         "max_length": max_length,
     }
 
-    def work() -> None:
+    def work(on_connected: Callable[[], None] = lambda: None) -> None:
         _train(
             _Source(source, test, table, streamed, seed),
             out,
             force,
             checkpoint_every,
             distributed,
+            on_connected,
             settings,
         )
 
@@ -230,6 +232,7 @@ def _train(
     force: bool,
     checkpoint_every: float,
     distributed: bool,
+    on_connected: Callable[[], None],
     settings: dict[str, Any],
 ) -> None:
     from rnn_keras.experiments.run_folder import check_free
@@ -237,9 +240,9 @@ def _train(
     with one_line_errors():
         if distributed:
             import_quietly()
-            from rnn_keras.training.distributed import connect, end
+            from rnn_keras.training.distributed import connect, wait_for_others
 
-            connect()
+            connect(on_connected)
         else:
             check_free(out, force)
         splits = source.splits()
@@ -257,7 +260,7 @@ def _train(
             **settings,
         )
     if distributed:
-        end()
+        wait_for_others()
     if metrics is not None:
         from rnn_keras.cli.tables import print_run
 

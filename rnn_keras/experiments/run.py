@@ -21,7 +21,11 @@ from rnn_keras.experiments.run_files import write_results
 from rnn_keras.experiments.run_folder import digest_of, run_folder
 from rnn_keras.scoring import Answers, LinearBaseline, count_answers
 from rnn_keras.training.checkpoints import Checkpoints
-from rnn_keras.training.distributed import from_first, num_shares, process_index
+from rnn_keras.training.distributed import (
+    broadcast_from_first,
+    num_shares,
+    process_index,
+)
 from rnn_keras.utils.errors import InputError
 from rnn_keras.utils.version import __version__
 
@@ -121,7 +125,7 @@ def train(
 
 def _tell(what: dict[str, Any]) -> dict[str, Any]:
     """Process 0 says it to the others, which say nothing that counts."""
-    return json.loads(from_first(json.dumps(what).encode()))
+    return json.loads(broadcast_from_first(json.dumps(what).encode()))
 
 
 def _told(run: dict[str, Any]) -> bool:

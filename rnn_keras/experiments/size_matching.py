@@ -13,7 +13,6 @@ import numpy as np
 
 from rnn_keras.training import loop
 from rnn_keras.training.batches import Batches
-from rnn_keras.training.loop import lengths_to_compile
 from rnn_keras.utils.choices import CellName
 
 Match = Literal["units", "parameters", "seconds"]
@@ -103,7 +102,7 @@ def step_seconds(
     clock = _Clock()
     passes = {"epochs": _PASSES, "callbacks": [clock]}
     if keras.backend.backend() == "tensorflow":
-        compiled = lengths_to_compile(network, ids, epochs, batch_size) > 0
+        compiled = loop.num_compiled_lengths(network, ids, epochs, batch_size) > 0
         loop.fit(network, batches, None, compiled=compiled, **passes)
     else:
         network.fit(batches, verbose=0, **passes)

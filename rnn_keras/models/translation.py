@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from rnn_keras.layers.text_vectorizer import TextVectorizer, is_standalone_token
 from rnn_keras.models.beam_search import decode
-from rnn_keras.training.batches import Batches, of_any_length
+from rnn_keras.training.batches import Batches, as_dataset
 from rnn_keras.utils.errors import InputError, check_sizes
 
 
@@ -176,7 +176,7 @@ def pair_batches(
         )
     options = {"batch_size": batch_size, "num_lengths": num_lengths, "seed": seed}
     batches = _PairBatches(sources, targets, vocabulary_size, **options)
-    return of_any_length(batches).prefetch(2)
+    return as_dataset(batches).prefetch(2)
 
 
 class _PairBatches(keras.utils.PyDataset):

@@ -1,38 +1,145 @@
-"""Batches by length: texts of like length together, padded to a few lengths.
+"""Batches of token ids for training: texts of similar length together.
 
-Batches of texts that are read while they are trained on.
+A recurrence takes as many steps as the longest text of a batch, so a batch should hold
+texts of similar length; and XLA compiles the training step once for each length, so the
+lengths should be few. `choose_lengths` picks the few that need the least padding, and
+`Batches` pads each batch to one of them.
 
-As many texts as may be in memory, a window, are batched like any others: by length,
-in an order of their own. While one window is trained on, `tf.data` reads the next.
+The training loop asks for no more than the protocol `LabelledIds`. Two sources of
+labelled token ids keep it: `IdsInMemory` holds arrays; `StreamedIds` encodes texts as
+it reads them, and holds one block of texts at a time. What the ids stand for is decided
+elsewhere.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from rnn_keras.layers.text_vectorizer import concatenate_ids
-from rnn_keras.training.distributed import num_shares, whole
-from rnn_keras.utils.errors import InputError
+from rnn_keras.training.distributed import num_shares, replicate_rows
+from rnn_keras.utils.errors import InputError, check_pairs
+
+# Token ids `(batch, timesteps)` and class indices `(batch,)`.
+Batch = tuple[np.ndarray, np.ndarray]
 
 
-def fixed_lengths(lengths: np.ndarray, count: int, multiple: int = 1) -> np.ndarray:
-    """At most `count` lengths to pad to, such that the least padding is needed.
+class ResumableBatches(Protocol):
+    """The batches of an epoch, whose order can be stored and restored."""
 
-    The sum over texts of the next fixed length is made as small as it can be, by
-    dynamic programming over the different lengths there are: best[j], the least sum
-    for the texts no longer than the j-th of these, ends in a stretch that is padded
-    to the j-th, after the best[i] of one fixed length fewer.
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Batch: ...
+
+    def on_epoch_end(self) -> None:
+        """Draw the order of the next epoch."""
+
+    def get_state(self) -> Any:
+        """A value for JSON from which `set_state` restores this epoch's order."""
+
+    def set_state(self, state: Any) -> None:
+        """Restore the order of the epoch in which `get_state` returned `state`."""
+
+
+class LabelledIds(Protocol):
+    """Token ids with a class index for each text, given out in batches."""
+
+    @property
+    def count(self) -> int:
+        """The number of texts."""
+
+    @property
+    def sample(self) -> np.ndarray:
+        """Token ids `(texts, timesteps)` of all texts or of a random sample."""
+
+    def batches(
+        self, *, batch_size: int, seed: int, num_lengths: int = 16, multiple: int = 1
+    ) -> ResumableBatches:
+        """Batches for training.
+
+        Args:
+            batch_size: texts in a batch at most.
+            seed: fixes the order of the texts.
+            num_lengths: how many different lengths the batches have at most.
+            multiple: every length is a multiple of this.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class IdsInMemory:
+    """Labelled token ids as arrays: see `LabelledIds`.
 
     Args:
-        lengths: of the texts; one that is empty counts as 1.
-        count: how many fixed lengths at most.
-        multiple: every fixed length is a multiple of this.
+        ids: token ids `(texts, timesteps)`, padded on the right with 0.
+        labels: class indices `(texts,)`.
+
+    Raises:
+        InputError: if there are not as many labels as texts.
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        check_pairs(self.ids, self.labels)
+
+    @property
+    def count(self) -> int:
+        return len(self.ids)
+
+    @property
+    def sample(self) -> np.ndarray:
+        return self.ids
+
+    def select(self, rows: np.ndarray | slice) -> "IdsInMemory":
+        """Some of the texts, by their indices or a boolean mask `(texts,)`."""
+        return IdsInMemory(self.ids[rows], self.labels[rows])
+
+    def batches(
+        self, *, batch_size: int, seed: int, num_lengths: int = 16, multiple: int = 1
+    ) -> "Batches":
+        return Batches(
+            self.ids,
+            self.labels,
+            batch_size=batch_size,
+            num_lengths=num_lengths,
+            multiple=multiple,
+            seed=seed,
+            shares=num_shares(),
+        )
+
+    def batches_in_order(
+        self, *, batch_size: int, num_lengths: int = 16, multiple: int = 1
+    ) -> "Batches":
+        """Batches for scoring: each text once, in the same order every time."""
+        return Batches(
+            self.ids,
+            self.labels,
+            batch_size=batch_size,
+            num_lengths=num_lengths,
+            multiple=multiple,
+        )
+
+
+def choose_lengths(lengths: np.ndarray, count: int, multiple: int = 1) -> np.ndarray:
+    """Choose at most `count` lengths to pad to, so that the least padding is needed.
+
+    Every text is padded to the smallest chosen length that it fits in. The sum of these
+    lengths over all texts is minimised by dynamic programming over the distinct lengths
+    of texts: the least sum for the texts up to the j-th distinct length, with n chosen
+    lengths, is the least over i < j of the sum for those up to the i-th with n - 1
+    chosen lengths, plus that of the rest when all are padded to the j-th.
+
+    Args:
+        lengths: number of tokens of each text; an empty text counts as 1 token.
+        count: how many lengths to choose at most.
+        multiple: every chosen length is a multiple of this.
 
     Returns:
-        Increasing lengths; the last is enough for every text.
+        Increasing lengths; every text fits in the last.
     """
     lengths = -(-np.maximum(1, lengths) // multiple) * multiple
     values, texts = np.unique(lengths, return_counts=True)
@@ -57,24 +164,24 @@ def fixed_lengths(lengths: np.ndarray, count: int, multiple: int = 1) -> np.ndar
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches of token ids, each padded to the least of a few lengths.
+    """Batches of token ids, each padded to one of a few lengths.
 
-    All batches have the same number of texts, so that a compiled training step
-    serves every epoch. Texts of like length come together. What is left over of one
-    length is padded to the next, and the last batch is filled up with texts drawn at
-    random, of which there are fewer than batches. Every epoch has another order,
-    fixed by `seed`.
+    Texts of similar length come together. With a seed, all batches hold the same number
+    of texts, so that one compiled training step serves every batch of a length: texts
+    left over at one length are padded to the next, and the last batch is filled up with
+    texts drawn at random, fewer than there are batches. Every epoch has another order.
 
     Args:
-        ids: `(texts, timesteps)`, padded on the right with 0.
-        labels: class indices `(texts,)`.
-        batch_size: texts in a batch at most; the texts are spread evenly.
-        num_lengths: how many different lengths at most.
-        multiple: of which every length is one; so many steps of the recurrence may
-            then stand in one body of its compiled loop.
-        seed: of the order; `None` keeps one order for all epochs, and fills nothing
-            up: the last batch may then have fewer texts.
-        fixed: the lengths to pad to, increasing, where others have chosen them.
+        ids: token ids `(texts, timesteps)`, padded on the right with 0.
+        labels: class indices `(texts,)`, or any other array with a row for each text.
+        batch_size: texts in a batch at most; texts are spread evenly over the batches.
+        num_lengths: how many different lengths the batches have at most.
+        multiple: every length is a multiple of this; the compiled loop of a recurrence
+            can then take so many steps at once.
+        seed: fixes the order of every epoch. `None` keeps one order for all epochs and
+            repeats no text, so that the last batch may be smaller.
+        lengths: the lengths to pad to, increasing; by default `choose_lengths` picks
+            them.
         shares: the number of texts in a batch is rounded up to a multiple of this.
     """
 
@@ -87,194 +194,209 @@ class Batches(keras.utils.PyDataset):
         num_lengths: int = 16,
         multiple: int = 1,
         seed: int | Sequence[int] | None = None,
-        fixed: np.ndarray | None = None,
+        lengths: np.ndarray | None = None,
         shares: int = 1,
     ):
         super().__init__()
         self.ids, self.labels = ids, labels
         self.count = -(-len(ids) // batch_size)
-        even = -(-len(ids) // max(1, self.count))
-        self.batch_size = -(-even // shares) * shares
-        lengths = (ids != 0).sum(axis=1)
-        if fixed is None:
-            fixed = fixed_lengths(lengths, num_lengths, multiple)
-        self.fixed = fixed
-        self.group = np.searchsorted(self.fixed, lengths)
+        texts_each = -(-len(ids) // max(1, self.count))
+        self.batch_size = -(-texts_each // shares) * shares
+        num_tokens = (ids != 0).sum(axis=1)
+        if lengths is None:
+            lengths = choose_lengths(num_tokens, num_lengths, multiple)
+        self.lengths = lengths
+        # For each text the index of the smallest length that it fits in.
+        self.group = np.searchsorted(lengths, num_tokens)
         self.random = None if seed is None else np.random.default_rng(seed)
-        self._arrange()
-
-    def on_epoch_end(self) -> None:
-        if self.random is not None:
-            self._arrange()
-
-    def get_state(self) -> dict[str, Any] | None:
-        """Of the generator, from which the order of this epoch was drawn; for JSON."""
-        return self._drawn_from
-
-    def set_state(self, state: dict[str, Any] | None) -> None:
-        """Back to the order of the epoch in which `get_state` gave `state`."""
-        if self.random is not None:
-            self.random.bit_generator.state = state
-            self._arrange()
-
-    def _arrange(self) -> None:
-        self._drawn_from = self.random and self.random.bit_generator.state
-        order = np.arange(len(self.ids))
-        if self.random is not None:
-            order = self.random.permutation(order)
-        # Stable: by group, and within it in the order drawn.
-        order = order[np.argsort(self.group[order], kind="stable")]
-        if self.random is not None:
-            missing = self.count * self.batch_size - len(order)
-            order = np.concatenate(
-                [order, self.random.choice(order, missing, missing > len(order))]
-            )
-        size = self.batch_size
-        self.batches = [order[i : i + size] for i in range(0, len(order), size)]
-        if self.random is not None:
-            self.random.shuffle(self.batches)
+        self._draw_order()
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.batches[index]
-        length = self.fixed[self.group[rows].max()]
+    def __getitem__(self, index: int) -> Batch:
+        rows = self.rows[index]
+        length = self.lengths[self.group[rows].max()]
         ids = self.ids[rows, :length]
-        # The ids may be narrower than the multiple.
+        # `self.ids` may have fewer columns than the length, a multiple, asks for.
         ids = np.pad(ids, ((0, 0), (0, length - ids.shape[1])))
         return ids, self.labels[rows]
 
+    def on_epoch_end(self) -> None:
+        if self.random is not None:
+            self._draw_order()
 
-def of_any_length(batches: keras.utils.PyDataset) -> tf.data.Dataset:
-    """The same batches for `fit` or `evaluate`, whatever their lengths.
+    def get_state(self) -> Any:
+        """The state of the generator from which this epoch's order was drawn."""
+        return self._drawn_from
 
-    Of the batches themselves Keras would expect the length of the first two.
+    def set_state(self, state: Any) -> None:
+        if self.random is not None:
+            self.random.bit_generator.state = state
+            self._draw_order()
+
+    def _draw_order(self) -> None:
+        """Set `rows`, the indices of the texts of each batch."""
+        order = np.arange(len(self.ids))
+        self._drawn_from: Any = None
+        if self.random is not None:
+            self._drawn_from = self.random.bit_generator.state
+            order = self.random.permutation(order)
+        # A stable sort keeps the drawn order among texts of one group.
+        order = order[np.argsort(self.group[order], kind="stable")]
+        if self.random is not None:
+            missing = self.count * self.batch_size - len(order)
+            repeated = self.random.choice(order, missing, missing > len(order))
+            order = np.concatenate([order, repeated])
+        size = self.batch_size
+        self.rows = [order[i : i + size] for i in range(0, len(order), size)]
+        if self.random is not None:
+            self.random.shuffle(self.rows)
+
+
+def as_dataset(batches: keras.utils.PyDataset) -> tf.data.Dataset:
+    """The batches as a dataset for `fit` or `evaluate`, with any length allowed.
+
+    Given the batches themselves, Keras would allow only the length of the first two.
     """
 
-    def epoch() -> Iterator[Any]:
-        yield from map(whole, map(batches.__getitem__, range(len(batches))))
+    def one_epoch() -> Iterator[Any]:
+        for i in range(len(batches)):
+            yield replicate_rows(batches[i])
         batches.on_epoch_end()
 
     signature = keras.tree.map_structure(
         lambda array: tf.TensorSpec((None,) * array.ndim, array.dtype), batches[0]
     )
-    return tf.data.Dataset.from_generator(epoch, output_signature=signature).apply(
-        tf.data.experimental.assert_cardinality(len(batches))
-    )
-
-
-Pair = tuple[np.ndarray, np.ndarray]
+    dataset = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
 
 
 class StreamedIds:
-    """Token ids and class indices that are made as they are read.
+    """Labelled token ids that are made while texts are read: see `LabelledIds`.
+
+    Texts are read in blocks, and shuffled and batched within a block. While one block
+    is trained on, a thread of `tf.data` reads and encodes the next.
 
     Args:
-        read: gives texts and labels, some at a time, anew each time it is called.
-        encode: from some texts and labels to ids `(texts, timesteps)` and class
-            indices `(texts,)`.
-        count: of all the texts.
-        sample: ids of some, `(texts, timesteps)`.
-        max_length: tokens in the longest.
-        window: texts in memory at a time.
+        read: returns an iterator over all texts and labels, some at a time; called
+            anew for every epoch.
+        encode: from some texts and labels to token ids and class indices.
+        count: the number of all texts.
+        sample: token ids `(texts, timesteps)` of a random sample of the texts.
+        max_length: tokens in the longest text.
+        block_size: texts in memory at a time, at most.
     """
 
     def __init__(
         self,
         read: Callable[[], Iterator[tuple[list[str], list[str]]]],
-        encode: Callable[[list[str], list[str]], Pair],
+        encode: Callable[[list[str], list[str]], IdsInMemory],
         *,
         count: int,
         sample: np.ndarray,
         max_length: int,
-        window: int,
+        block_size: int,
     ):
         self.read, self.encode, self.count = read, encode, count
         self.sample, self.max_length = sample, max_length
-        self.num_windows = -(-count // window)
-        self.window = -(-count // self.num_windows)
+        self.num_blocks = max(1, -(-count // block_size))
+        self.block_size = -(-count // self.num_blocks)
 
     def batches(
         self, *, batch_size: int, seed: int, num_lengths: int = 16, multiple: int = 1
     ) -> "StreamedBatches":
-        """Like `Batches`, of all the texts."""
-        lengths = np.append((self.sample != 0).sum(axis=1), self.max_length)
-        fixed = fixed_lengths(lengths, num_lengths, multiple)
-        return StreamedBatches(self, batch_size, seed, fixed)
+        num_tokens = np.append((self.sample != 0).sum(axis=1), self.max_length)
+        lengths = choose_lengths(num_tokens, num_lengths, multiple)
+        return StreamedBatches(self, batch_size, seed, lengths)
 
-    def windows(self, first: int = 0) -> Iterator[Pair]:
-        """Ids and class indices of `window` texts each, from the `first` window on."""
-        parts: list[Pair] = []
-        self._error: InputError | None = None
-        for part in self._encoded(first * self.window):
+    def blocks(self, first: int = 0) -> Iterator[IdsInMemory]:
+        """The blocks of an epoch in order, each of `block_size` texts.
+
+        The last block is filled up with its own texts, so that steps compiled for one
+        number of texts serve all blocks.
+
+        Args:
+            first: the block to begin with; the texts before it are read and dropped.
+        """
+        size, parts = self.block_size, list[IdsInMemory]()
+        for part in self._encoded(first * size):
             parts.append(part)
-            while sum(len(ids) for ids, _ in parts) >= self.window:
-                ids, labels = _join(parts)
-                yield ids[: self.window], labels[: self.window]
-                parts = [(ids[self.window :], labels[self.window :])]
-        ids, labels = _join(parts)
-        if len(ids):
-            # All windows alike, for steps that are compiled for one number of texts.
-            rows = np.arange(self.window) % len(ids)
-            yield ids[rows], labels[rows]
+            while sum(part.count for part in parts) >= size:
+                joined = _concatenate(parts)
+                yield joined.select(slice(size))
+                parts = [joined.select(slice(size, None))]
+        if any(part.count for part in parts):
+            joined = _concatenate(parts)
+            yield joined.select(np.arange(size) % joined.count)
 
-    def _encoded(self, skipped: int) -> Iterator[Pair]:
-        def make() -> Iterator[Pair]:
+    def _encoded(self, skipped: int) -> Iterator[IdsInMemory]:
+        """All texts but the first `skipped`, encoded ahead in another thread."""
+        refused: list[InputError] = []
+
+        def encode_parts() -> Iterator[Batch]:
             left = skipped
             try:
                 for texts, labels in self.read():
-                    here, left = left, max(0, left - len(texts))
-                    if here < len(texts):
-                        yield self.encode(texts[here:], labels[here:])
+                    start, left = left, max(0, left - len(texts))
+                    if start < len(texts):
+                        encoded = self.encode(texts[start:], labels[start:])
+                        yield encoded.ids, encoded.labels
             except InputError as error:
-                self._error = error
+                refused.append(error)
                 raise
 
         signature = (
             tf.TensorSpec((None, None), tf.int32),
             tf.TensorSpec((None,), tf.int32),
         )
-        parts = tf.data.Dataset.from_generator(make, output_signature=signature)
+        parts = tf.data.Dataset.from_generator(encode_parts, output_signature=signature)
         try:
-            yield from parts.prefetch(16).as_numpy_iterator()
+            for ids, labels in parts.prefetch(16).as_numpy_iterator():
+                yield IdsInMemory(ids, labels)
         except tf.errors.OpError as error:
-            # TensorFlow makes one of its own of whatever is raised there.
-            raise self._error or error from error
+            # TensorFlow raises an error of its own in place of that of the thread.
+            raise (refused[0] if refused else error) from error
 
 
 class StreamedBatches:
-    """What `Batches` are to a training loop, one window after the other.
+    """The batches of `StreamedIds`, block after block: see `ResumableBatches`.
 
-    They are asked for in their order; to begin in the middle takes a pass over the
+    Batches should be asked for in order; to begin within an epoch takes a pass over the
     texts before.
     """
 
     def __init__(
-        self, source: StreamedIds, batch_size: int, seed: int, fixed: np.ndarray
+        self, source: StreamedIds, batch_size: int, seed: int, lengths: np.ndarray
     ):
         self.source, self.batch_size = source, batch_size
-        self.seed, self.fixed, self.epoch = seed, fixed, 0
-        self.each = -(-source.window // batch_size)
-        self._place: tuple[int, int] | None = None
+        self.seed, self.lengths, self.epoch = seed, lengths, 0
+        self.batches_per_block = -(-source.block_size // batch_size)
+        # The epoch and block that `_batches` are made of.
+        self._loaded: tuple[int, int] | None = None
 
     def __len__(self) -> int:
-        return self.source.num_windows * self.each
+        return self.source.num_blocks * self.batches_per_block
 
-    def __getitem__(self, index: int) -> Pair:
-        window, batch = divmod(index, self.each)
-        if self._place != (self.epoch, window):
-            if self._place is None or self._place != (self.epoch, window - 1):
-                self._windows = self.source.windows(window)
-            self._batches = Batches(
-                *next(self._windows),
-                batch_size=self.batch_size,
-                seed=[self.seed, self.epoch, window],
-                fixed=self.fixed,
-                shares=num_shares(),
-            )
-            self._place = (self.epoch, window)
+    def __getitem__(self, index: int) -> Batch:
+        block, batch = divmod(index, self.batches_per_block)
+        if self._loaded != (self.epoch, block):
+            self._load(block)
         return self._batches[batch]
+
+    def _load(self, block: int) -> None:
+        if self._loaded is None or self._loaded != (self.epoch, block - 1):
+            self._blocks = self.source.blocks(block)
+        loaded = next(self._blocks)
+        self._batches = Batches(
+            loaded.ids,
+            loaded.labels,
+            batch_size=self.batch_size,
+            seed=[self.seed, self.epoch, block],
+            lengths=self.lengths,
+            shares=num_shares(),
+        )
+        self._loaded = (self.epoch, block)
 
     def on_epoch_end(self) -> None:
         self.epoch += 1
@@ -284,12 +406,11 @@ class StreamedBatches:
         return self.epoch
 
     def set_state(self, state: int) -> None:
-        """To the epoch in which `get_state` gave `state`."""
         self.epoch = state
 
 
-def _join(parts: list[Pair]) -> Pair:
-    if not parts:
-        return np.zeros((0, 1), np.int32), np.zeros(0, np.int32)
-    ids, labels = zip(*parts, strict=True)
-    return concatenate_ids(ids), np.concatenate(labels)
+def _concatenate(parts: list[IdsInMemory]) -> IdsInMemory:
+    return IdsInMemory(
+        concatenate_ids([part.ids for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+    )

@@ -1,21 +1,23 @@
-"""The loop over epochs and batches, where `keras.Model.fit` is too slow.
+"""The loop over epochs and batches, for small networks faster than `keras.Model.fit`.
 
-A compiled step of a small network takes some 20 ms. The input pipeline and the
-dispatch of `fit` add a quarter to it, and Keras traces its step for shapes left open
-once it has seen two, where XLA wants them known. Nor can `fit` be taken up again in the
-middle of an epoch.
+A compiled step of a small network takes about 20 ms. The input pipeline and the
+dispatch of `keras.Model.fit` add a quarter to that; Keras traces its step for shapes
+left open once it has seen two shapes, whereas XLA needs them known; and `fit` cannot be
+continued in the middle of an epoch. `fit` here calls the same callbacks with the same
+values and ends with the same weights. What to train, and with which settings, is chosen
+in `rnn_keras.training.trainer`.
 
-Memory that a training step frees is kept for the next step.
-
-A compiled step takes one block for all that it computes, 20 to 200 MB, and gives it
-back at its end. The C library hands blocks above 32 MB back to the system each
-time, which then gives the next step fresh, zeroed pages, one fault for each 4 KB:
-of a step of the LSTM of `benchmarks/speed.py` that is a fifth of the time.
+`keep_freed_memory` saves another part of the time. A compiled step allocates one block
+for all that it computes, 20 to 200 MB, and frees it at its end. The C library returns
+blocks above 32 MB to the system each time, which then gives the next step zeroed pages,
+with one page fault for each 4 KB: a fifth of the time of an LSTM's step in
+`benchmarks/speed.py`.
 """
 
 import contextlib
 import ctypes
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -25,18 +27,30 @@ import numpy as np
 import tensorflow as tf
 
 from rnn_keras.layers import GRU, LSTM, Dropout, SimpleRNN
-from rnn_keras.training.batches import Batches, of_any_length
-from rnn_keras.training.checkpoints import Checkpoints, Position, Running
-from rnn_keras.training.distributed import share_of
+from rnn_keras.layers.keras_internals import (
+    compile_config,
+    flatten_layers,
+    initial_epoch,
+)
+from rnn_keras.training.batches import Batches, ResumableBatches, as_dataset
+from rnn_keras.training.checkpoints import Checkpoints, NextBatch, TrainingState
+from rnn_keras.training.distributed import distribute_rows, share_of
 
 # Options of mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
-_LARGEST = 32 << 20  # of _MMAP_THRESHOLD
+# The largest value that glibc accepts for M_MMAP_THRESHOLD.
+_MAX_MMAP_THRESHOLD = 32 << 20
+
+# Compiling the step for one more length takes as long as compiled steps save over so
+# many time steps of a recurrence (two cores; bidirectional GRU, 64 units, batches of
+# 32).
+_TIME_STEPS_A_LENGTH = 24_000
+_MAX_LENGTHS = 8
 
 
 @contextlib.contextmanager
-def freed_memory_is_kept() -> Iterator[None]:
-    """Within, the process keeps freed memory; after it, that goes back.
+def keep_freed_memory() -> Iterator[None]:
+    """Inside, the process keeps the memory that it frees; afterwards it returns it.
 
     Does nothing where the C library is not glibc.
     """
@@ -44,27 +58,21 @@ def freed_memory_is_kept() -> Iterator[None]:
     if libc is None or not hasattr(libc, "gnu_get_libc_version"):
         yield
         return
-    libc.mallopt(_MMAP_THRESHOLD, _LARGEST)
+    libc.mallopt(_MMAP_THRESHOLD, _MAX_MMAP_THRESHOLD)
     libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
     libc.mallopt(_MMAP_MAX, 0)
     try:
         yield
     finally:
         libc.mallopt(_MMAP_MAX, 1 << 16)
-        # Where glibc itself arrives after a block of 32 MB has been freed.
-        libc.mallopt(_TRIM_THRESHOLD, 2 * _LARGEST)
+        # The value at which glibc itself arrives once a block of 32 MB has been freed.
+        libc.mallopt(_TRIM_THRESHOLD, 2 * _MAX_MMAP_THRESHOLD)
         libc.malloc_trim(0)
-
-
-# To compile the step for one more length takes as long as it then saves in so many
-# steps of the recurrence (two cores; GRU in both directions, 64 units, batches of 32).
-_WORTH_A_LENGTH = 24_000
-_MOST_LENGTHS = 8
 
 
 def fit(
     network: keras.Model,
-    batches: Batches,
+    batches: ResumableBatches,
     held_out: Batches | None,
     *,
     epochs: int,
@@ -72,16 +80,16 @@ def fit(
     compiled: bool,
     checkpoints: Checkpoints | None = None,
 ) -> keras.callbacks.History:
-    """`network.fit(batches, validation_data=held_out)`, which can be taken up again.
+    """Do what `network.fit(batches, validation_data=held_out)` does; can be continued.
 
     Args:
-        network: compiled, in Keras's sense.
-        batches: in an order of their own, which they change after each epoch.
-        held_out: to be scored after each epoch, or `None`.
-        epochs: at most.
+        network: a network with optimizer, loss and metrics.
+        batches: the training batches.
+        held_out: batches on which the network is scored after each epoch, or `None`.
+        epochs: passes over the batches at most.
         callbacks: called as by Keras.
-        compiled: whether by XLA, once for each length; with TensorFlow.
-        checkpoints: where the state is written down, and read from at the start.
+        compiled: whether XLA compiles the step, once for each length (TensorFlow).
+        checkpoints: where the state is stored, and restored from at the start.
 
     Returns:
         Keras's `History`.
@@ -89,7 +97,7 @@ def fit(
     Raises:
         Stopped: with `checkpoints`, after a signal.
     """
-    step = _step_of(network, compiled)
+    step = _cached_step(network, compiled)
     calls = keras.callbacks.CallbackList(
         callbacks,
         add_history=True,
@@ -99,146 +107,226 @@ def fit(
         steps=len(batches),
     )
     network.stop_training = False
-    running = Running(network, batches, calls.callbacks)
-    listening = checkpoints.listening() if checkpoints else nullcontext()
+    state = TrainingState(network, batches, calls.callbacks)
+    stoppable = checkpoints.stopped_by_signals() if checkpoints else nullcontext()
     logs: dict[str, Any] = {}
-    with freed_memory_is_kept(), listening:
+    with keep_freed_memory(), stoppable:
         calls.on_train_begin()
-        # Where BackupAndRestore takes training up again.
-        position = Position(network._initial_epoch or 0)
+        # `BackupAndRestore` has chosen by now where training begins.
+        epoch, first = NextBatch(initial_epoch(network))
         if checkpoints:
-            position = checkpoints.restore(running) or position
-        while position.epoch < epochs and not network.stop_training:
-            epoch, first = position
-            if not first:
-                network.reset_metrics()
-            calls.on_epoch_begin(epoch)
-            for i in range(first, len(batches)):
-                calls.on_train_batch_begin(i)
-                logs = step(*batches[i])
-                calls.on_train_batch_end(i, logs)
-                if network.stop_training:
-                    break
-                # After the last, that of the epoch's end is the next.
-                if checkpoints and i + 1 < len(batches) and checkpoints.due():
-                    checkpoints.save(running, Position(epoch, i + 1))
-            batches.on_epoch_end()
-            logs = dict(logs)
+            epoch, first = checkpoints.restore(state) or (epoch, first)
+        while epoch < epochs and not network.stop_training:
+            logs = _train_epoch(
+                step, state, calls, NextBatch(epoch, first), checkpoints
+            )
             if held_out is not None:
-                scores = network.evaluate(
-                    of_any_length(held_out),
-                    callbacks=calls,
-                    return_dict=True,
-                    verbose=0,
-                )
-                logs |= {f"val_{name}": score for name, score in scores.items()}
+                logs |= _evaluate(network, held_out, calls)
             calls.on_epoch_end(epoch, logs)
-            position = Position(epoch + 1)
+            epoch, first = epoch + 1, 0
             if checkpoints and checkpoints.due():
-                checkpoints.save(running, position)
+                checkpoints.save(state, NextBatch(epoch))
         if epochs > 0:
             network.optimizer.finalize_variable_values(network.trainable_weights)
         calls.on_train_end(logs)
     return network.history
 
 
-class _Step:
-    """`network.train_step`: one graph for all lengths or, compiled, one for each."""
+def _train_epoch(
+    step: "TrainingStep",
+    state: TrainingState,
+    calls: keras.callbacks.CallbackList,
+    start: NextBatch,
+    checkpoints: Checkpoints | None,
+) -> dict[str, Any]:
+    """Train on the batches of an epoch from `start` on; return the metrics."""
+    network, batches, logs = state.network, state.batches, {}
+    if start.batch == 0:
+        network.reset_metrics()
+    calls.on_epoch_begin(start.epoch)
+    for i in range(start.batch, len(batches)):
+        calls.on_train_batch_begin(i)
+        logs = step(batches[i], is_first=i == 0)
+        calls.on_train_batch_end(i, logs)
+        if network.stop_training:
+            break
+        # After the last batch, the checkpoint of the epoch's end follows.
+        if checkpoints and i + 1 < len(batches) and checkpoints.due():
+            checkpoints.save(state, NextBatch(start.epoch, i + 1))
+    batches.on_epoch_end()
+    return dict(logs)
+
+
+def _evaluate(
+    network: keras.Model, held_out: Batches, calls: keras.callbacks.CallbackList
+) -> dict[str, Any]:
+    scores = network.evaluate(
+        as_dataset(held_out), callbacks=calls, return_dict=True, verbose=0
+    )
+    return {f"val_{name}": score for name, score in scores.items()}
+
+
+class TrainingStep:
+    """Trains a network on one batch, with the graph that suits the batch's shape.
+
+    With TensorFlow there is one graph for all lengths or, where XLA compiles, one for
+    each length. Other backends use the function that Keras makes.
+
+    Args:
+        network: a network with optimizer, loss and metrics.
+        compiled: whether XLA compiles the step (TensorFlow).
+    """
 
     def __init__(self, network: keras.Model, compiled: bool):
-        self.network, self.compiled = network, compiled
-        # Another object after each call of `network.compile`.
-        self.setting = getattr(network, "_compile_config", None)
-        self.graphs: dict[tuple, Callable] = {}
+        # Weak references: a step must not keep its network alive (see `_STEPS`).
+        self._network = weakref.proxy(network)
+        config = compile_config(network)
+        self._config = None if config is None else weakref.ref(config)
+        self.compiled = compiled
+        self._graphs: dict[tuple[Any, ...], Callable[..., dict[str, Any]]] = {}
 
-    def __call__(self, *batch: np.ndarray) -> dict[str, Any]:
-        if keras.backend.backend() != "tensorflow":
-            return _train_on_batch(self.network, share_of(batch))
+    def fits(self, network: keras.Model, compiled: bool) -> bool:
+        """Whether the step is still that of `network`, as it is compiled now."""
+        if self._config is None or self.compiled != compiled:
+            return False
+        return self._config() is compile_config(network)
+
+    def __call__(self, batch: tuple[np.ndarray, ...], is_first: bool) -> dict[str, Any]:
+        """Train on a batch.
+
+        Args:
+            batch: inputs and targets, each with a row for each example.
+            is_first: whether it is the first batch of its epoch.
+
+        Returns:
+            The metrics over all batches of the epoch so far.
+        """
+        network = self._network
+        backend = keras.backend.backend()
+        if backend == "jax":
+            return _step_with_jax(network, share_of(batch), is_first)
+        if backend == "torch":
+            return _step_with_torch(network, batch, is_first)
         data = tuple(map(tf.constant, batch))
-        if self.network.run_eagerly:
-            return self.network.train_step(data)
+        if network.run_eagerly:
+            return network.train_step(data)
         if self.compiled:
             try:
-                return self._graph(data)(data)
+                return self._graph_for(data)(data)
             except tf.errors.InvalidArgumentError:
-                # Something in this network is not for XLA, a metric in Python say.
-                # Otherwise it is raised again below.
-                self.compiled, self.graphs = False, {}
-        return self._graph(data)(data)
+                # XLA cannot compile some part of this network, for example a metric
+                # that is written in Python. Any other error is raised again below.
+                self.compiled, self._graphs = False, {}
+        return self._graph_for(data)(data)
 
-    def _graph(self, data: tuple[tf.Tensor, ...]) -> Callable:
+    def _graph_for(self, data: tuple[tf.Tensor, ...]) -> Callable[..., dict[str, Any]]:
         shapes = tuple(
             tuple(tensor.shape) if self.compiled else (None,) * len(tensor.shape)
             for tensor in data
         )
-        if shapes not in self.graphs:
-            # A concrete one: TensorFlow would warn of a function traced so often.
-            step = tf.function(self.network.train_step, jit_compile=self.compiled)
-            self.graphs[shapes] = step.get_concrete_function(
-                tuple(
-                    tf.TensorSpec(shape, tensor.dtype)
-                    for shape, tensor in zip(shapes, data, strict=True)
-                )
+        if shapes not in self._graphs:
+            # Keras leaves the step to no conversion by AutoGraph, either.
+            step = tf.function(
+                self._train_step, jit_compile=self.compiled, autograph=False
             )
-        return self.graphs[shapes]
+            signature = tuple(
+                tf.TensorSpec(shape, tensor.dtype)
+                for shape, tensor in zip(shapes, data, strict=True)
+            )
+            # TensorFlow would warn that a function for all shapes is traced so often.
+            self._graphs[shapes] = step.get_concrete_function(signature)
+        return self._graphs[shapes]
+
+    def _train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, Any]:
+        return self._network.train_step(data)
 
 
-def _train_on_batch(
-    network: keras.Model, batch: tuple[np.ndarray, ...]
-) -> dict[str, float]:
-    """Keras's, but that the metrics go on from batch to batch."""
-    network.reset_metrics = lambda: None
-    try:
-        return network.train_on_batch(*batch, return_dict=True)
-    finally:
-        del network.reset_metrics
+# The step of each network that an earlier `fit` has trained. Its graphs serve the next
+# `fit`, for example after `restart`, and are forgotten together with the network.
+_STEPS: weakref.WeakKeyDictionary[keras.Model, TrainingStep] = (
+    weakref.WeakKeyDictionary()
+)
 
 
-def _step_of(network: keras.Model, compiled: bool) -> _Step:
-    """The one of an earlier `fit`, if the network was not compiled afresh since."""
-    step = getattr(network, "_rnn_keras_step", None)
-    if (
-        step is None
-        or step.setting is None
-        or step.setting is not getattr(network, "_compile_config", None)
-        or step.compiled != compiled
-    ):
-        step = network._rnn_keras_step = _Step(network, compiled)
+def _cached_step(network: keras.Model, compiled: bool) -> TrainingStep:
+    """The step of an earlier `fit`, unless the network was compiled again since."""
+    step = _STEPS.get(network)
+    if step is None or not step.fits(network, compiled):
+        step = _STEPS[network] = TrainingStep(network, compiled)
     return step
 
 
-def lengths_to_compile(
+def _step_with_jax(
+    network: keras.Model, batch: tuple[np.ndarray, ...], is_first: bool
+) -> dict[str, Any]:
+    """Do what `train_on_batch` does, but reset no metrics after the first batch."""
+    if is_first:
+        # Also creates the metrics' variables, in the first epoch.
+        return network.train_on_batch(*batch, return_dict=True)
+    network.make_train_function()
+    groups = (
+        network.trainable_variables,
+        network.non_trainable_variables,
+        network.optimizer.variables,
+        network.metrics_variables,
+    )
+    state = tuple([variable.value for variable in group] for group in groups)
+    data = (*distribute_rows(batch), None)  # no weights of examples
+    logs, state = network.train_function(state, iter([data]))
+    for group, values in zip(groups, state, strict=True):
+        for variable, value in zip(group, values, strict=True):
+            variable.assign(value)
+    return _as_numbers(logs)
+
+
+def _step_with_torch(
+    network: keras.Model, batch: tuple[np.ndarray, ...], is_first: bool
+) -> dict[str, Any]:
+    """The same for PyTorch, whose variables change in place."""
+    if is_first:
+        return network.train_on_batch(*batch, return_dict=True)
+    network.make_train_function()
+    return _as_numbers(network.train_function([(*batch, None)]))
+
+
+def _as_numbers(logs: dict[str, Any]) -> dict[str, Any]:
+    """Metrics by name, in the order of `train_on_batch`; single values as floats."""
+    arrays = {name: keras.ops.convert_to_numpy(logs[name]) for name in sorted(logs)}
+    return {name: a.item() if a.ndim == 0 else a for name, a in arrays.items()}
+
+
+def num_compiled_lengths(
     network: keras.Model,
     ids: np.ndarray,
     epochs: int,
     batch_size: int,
     count: int | None = None,
 ) -> int:
-    """For how many lengths compiling the training step pays; 0 for none.
+    """For how many lengths XLA should compile the training step; 0 for none.
 
     Args:
-        network: to be trained.
-        ids: `(texts, timesteps)`, of all texts or of a sample.
+        network: the network to be trained.
+        ids: token ids `(texts, timesteps)` of all texts or of a sample.
         epochs: passes over all texts.
         batch_size: texts in a step.
-        count: of all texts, where `ids` are a sample.
+        count: the number of all texts; by default those of `ids`.
     """
     if (
         keras.backend.backend() != "tensorflow"
         or network.run_eagerly
         or tf.config.list_physical_devices("GPU")
-        or any(map(_is_slow_compiled, network._flatten_layers()))
+        or any(map(_is_slower_compiled, flatten_layers(network)))
     ):
         return 0
     count = count or len(ids)
     tokens = (ids != 0).sum() / len(ids) * count
-    steps = epochs * tokens / min(batch_size, count)
-    return min(_MOST_LENGTHS, int(steps / _WORTH_A_LENGTH))
+    time_steps = epochs * tokens / min(batch_size, count)
+    return min(_MAX_LENGTHS, int(time_steps / _TIME_STEPS_A_LENGTH))
 
 
-def _is_slow_compiled(layer: keras.layers.Layer) -> bool:
-    """Whether XLA makes this layer slower: recurrence and dropout of Keras's."""
+def _is_slower_compiled(layer: keras.layers.Layer) -> bool:
+    """Whether XLA makes a layer slower: Keras's own recurrent layers and dropout."""
     if isinstance(layer, SimpleRNN | GRU | LSTM):
         return layer.recurrent_dropout > 0
-    ours = isinstance(layer, Dropout)
-    return isinstance(layer, keras.layers.RNN | keras.layers.Dropout) and not ours
+    is_ours = isinstance(layer, Dropout)
+    return isinstance(layer, keras.layers.RNN | keras.layers.Dropout) and not is_ours

@@ -1,5 +1,9 @@
-"""What all rooms share: errors, messages, files, quiet imports, progress, predictions.
+"""Helpers for all other packages, without knowledge of networks or data.
 
-Nothing here knows a network or a data set, and nothing imports TensorFlow before it is
-asked to.
+`errors` and `messages` come first: `InputError` is raised wherever input is checked,
+and its message is made safe for a terminal. `files` opens files of unknown origin, and
+writes files completely or not at all. `quiet` imports TensorFlow without its start-up
+lines; nothing else here needs TensorFlow. `progress` is the progress bar, `predictions`
+names the answers of a classifier, `choices` lists what both the command line and the
+builders offer, and `version` holds the package's version.
 """

@@ -1,22 +1,27 @@
-"""The one exception that means: the input, not the program, is at fault.
+"""`InputError`, the exception for unusable input, and checks that raise it.
 
-The two checks that most arguments need, each with one message.
+An `InputError` means that something given by the user is wrong, a file or an option,
+and not the program. A `ValueError` means that a programmer passed an argument that the
+documentation excludes. `reason_of` and `reason_within` turn the errors of other
+libraries into one line for a message.
 """
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Sequence, Sized
 
 from rnn_keras.utils.messages import one_line
+
+# Escape sequences for bold letters, and TensorFlow's names for its operations.
+_DECORATION = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[Op:.*?\]")
 
 
 class InputError(ValueError):
     """Something given by the user cannot be used.
 
-    The message is one line that says what was given, where, and what was
-    expected. The command line prints it without a traceback and exits with 2.
-    It may quote a stranger's file, so what would do harm in a terminal is escaped, and
-    what is too long is cut.
+    The message is one line that says what was given, where, and what was expected. The
+    command line prints it without a traceback and exits with status 2. Because it may
+    quote a file from anywhere, characters that control a terminal are escaped, and a
+    long message is shortened.
     """
 
     def __init__(self, message: object = ""):
@@ -24,13 +29,13 @@ class InputError(ValueError):
 
 
 def check_choice(argument: str, value: str, choices: Sequence[str]) -> None:
-    """Raise `ValueError` for a value that is none of the choices."""
+    """Raise `ValueError` unless the value of an argument is one of the choices."""
     if value not in choices:
         raise ValueError(f"`{argument}` must be one of {choices}. Received: {value!r}")
 
 
 def check_sizes(least: int = 1, /, **sizes: int) -> None:
-    """Raise `ValueError` for the first, by the name of its argument, below `least`."""
+    """Raise `ValueError` if an argument, given by its name, is below `least`."""
     for argument, value in sizes.items():
         if value < least:
             raise ValueError(
@@ -38,12 +43,18 @@ def check_sizes(least: int = 1, /, **sizes: int) -> None:
             )
 
 
-# What makes letters bold, and names of TensorFlow's own for operations.
-_DECORATION = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\}|\[Op:.*?\]")
+def check_pairs(texts: Sized, labels: Sized) -> None:
+    """Check that there are as many labels as texts.
+
+    Raises:
+        InputError: with both numbers.
+    """
+    if len(texts) != len(labels):
+        raise InputError(f"{len(texts)} texts, but {len(labels)} labels")
 
 
 def reason_of(error: BaseException) -> str:
-    """What an error says, without the path, which the message has already."""
+    """What an error says, without the path, which the message already has."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if type(error) is LookupError:  # an unknown encoding; advice to programmers follows
@@ -54,24 +65,15 @@ def reason_of(error: BaseException) -> str:
 
 
 def reason_within(error: BaseException) -> str:
-    """The line in which Keras, TensorFlow or another library says what is wrong.
+    """The line of a long message in which Keras or TensorFlow says what is wrong.
 
-    Keras begins with where that was, and ends with the arguments; TensorFlow ends with
-    the operation. Of an error that has a cause, that is what is wrong.
+    Keras begins its messages with the place of the error and ends them with the
+    arguments; TensorFlow ends them with the operation. If the error has a cause, the
+    cause is what is wrong.
     """
     while error.__cause__ is not None:
         error = error.__cause__
-    said = _DECORATION.sub("", str(error)).partition("Arguments received by")[0]
-    lines = [" ".join(line.split()) for line in said.splitlines()]
+    message = _DECORATION.sub("", str(error)).partition("Arguments received by")[0]
+    lines = [" ".join(line.split()) for line in message.splitlines()]
     lines = [line for line in lines if line and not line.startswith("[[")]
     return (lines[-1] if lines else type(error).__name__)[:200]
-
-
-def check_pairs(texts: Sequence[Any], labels: Sequence[Any]) -> None:
-    """Refuse another number of labels than texts.
-
-    Raises:
-        InputError: with both numbers.
-    """
-    if len(texts) != len(labels):
-        raise InputError(f"{len(texts)} texts, but {len(labels)} labels")

@@ -382,5 +382,4 @@ def read_json(path: Path) -> Any:
 
 
 # Names of before, until their last users are renamed.
-codec, largest, too_large = codec_for, max_unpacked_bytes, unpacks_too_large
 _sync, _read_json = sync_folder, read_json

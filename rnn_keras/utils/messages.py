@@ -1,12 +1,13 @@
-r"""What a stranger wrote, made fit for a terminal.
+r"""Text for messages: quoted safely, shortened, and with numbers in words.
 
-A text, a class name or the name of a column may hold what a terminal takes for a
-command: `\x1b]0;...` names its window anew, `\x1b[2J` wipes it, `\r` writes over the
-line, and marks of the direction of writing show words in another order (N. Boucher,
-R. Anderson, "Trojan source: invisible vulnerabilities", 2021). Whatever is printed goes
-through here, whether to a terminal or not: what is in a file today is shown tomorrow.
+A text, a class name or a column name from a file may contain characters that a
+terminal takes for commands: `\x1b]0;...` renames its window, `\x1b[2J` clears it, `\r`
+overwrites the line, and marks of writing direction show words in another order
+(N. Boucher, R. Anderson, "Trojan source: invisible vulnerabilities", 2021). Everything
+that is printed goes through `printable`, whether to a terminal or not: a file that is
+written today is shown in a terminal tomorrow.
 
-Left alone is what scripts need: joiners, the marks of direction that act on nothing but
+Characters that scripts need are kept: joiners, marks of direction that affect only
 their neighbours, spaces of any width, characters for private use.
 """
 
@@ -14,11 +15,12 @@ import json
 import re
 from typing import Any
 
-# Control characters; line and paragraph separators; embeddings, overrides and isolates.
+# Control characters; line and paragraph separators; embeddings, overrides and isolates
+# of writing direction.
 _HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACES = re.compile("[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
-LONGEST = 400
+_MAX_CHARACTERS = 400
 
 
 def printable(text: str) -> str:
@@ -30,46 +32,51 @@ def printable(text: str) -> str:
     return _HARMFUL.sub(_escape, _SPACES.sub(" ", text))
 
 
-def one_line(text: str, longest: int = LONGEST) -> str:
-    """A message: `printable`, and shortened in its middle.
+def one_line(text: str, length: int = _MAX_CHARACTERS) -> str:
+    """The text as `printable`, cut in its middle to at most `length` characters.
 
-    What a message is about stands at its beginning, what to do at its end.
+    A message says at its beginning what it is about, and at its end what to do.
     """
     text = _SURROGATE.sub(_escape, printable(text))
-    if len(text) <= longest:
+    if len(text) <= length:
         return text
-    end = longest // 3
-    return text[: longest - end - 1] + "…" + text[-end:]
+    end = length // 3
+    return text[: length - end - 1] + "…" + text[-end:]
 
 
 def json_line(content: Any) -> str:
-    """JSON in which every character is readable but those that do harm.
+    """JSON in one line, with every character readable except harmful ones.
 
-    `json.dumps` leaves control characters from U+007F on as they are.
+    `json.dumps` alone leaves control characters from U+007F on as they are.
     """
     text = json.dumps(content, ensure_ascii=False)
     return _HARMFUL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def without_surrogates(text: str) -> str:
-    r"""U+FFFD for each lone surrogate, as JSON's `"\ud800"` gives one.
+    r"""The text with U+FFFD in place of each lone surrogate.
 
-    No file can be written with it, and no text of a corpus has it.
+    JSON's `"\ud800"` gives such a character, which no file can be written with.
     """
     return _SURROGATE.sub("\ufffd", text)
 
 
-def _escape(match: re.Match) -> str:
-    return match[0].encode("unicode_escape").decode("ascii")
-
-
 def shorten(text: str, length: int = 40) -> str:
-    """For a message, which stays one line."""
+    """The text, cut at its end to at most `length` characters."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def quote(text: str) -> str:
+    """A text as an example in a message: on one line, at most 70 characters."""
+    return shorten(" ".join(text.split()), 70)
+
+
 def count_of(number: int, what: str) -> str:
-    """The number and the noun, in the plural where it is not 1."""
+    """A number with its noun, which is in the plural unless the number is 1.
+
+    >>> count_of(1, "row"), count_of(2000, "empty text")
+    ('1 row', '2,000 empty texts')
+    """
     if number == 1:
         return f"1 {what}"
     plural = what.replace("text", "texts") if "text" in what else what + "s"
@@ -77,17 +84,16 @@ def count_of(number: int, what: str) -> str:
 
 
 def percent(share: float) -> str:
-    """In words.
+    """A share from 0 to 1 in percent, with a decimal where it is near 0 or 1.
 
     >>> percent(0.5), percent(0.0123), percent(0.0001), percent(0)
     ('50 %', '1.2 %', 'under 0.1 %', '0 %')
     """
     if 0 < share < 0.001:
         return "under 0.1 %"
-    tenths = 0 < share < 0.1 or 0.99 < share < 1
-    return f"{100 * share:.1f} %" if tenths else f"{100 * share:.0f} %"
+    has_decimal = 0 < share < 0.1 or 0.99 < share < 1
+    return f"{100 * share:.1f} %" if has_decimal else f"{100 * share:.0f} %"
 
 
-def quote(text: str) -> str:
-    """A text as an example: on one line, and short."""
-    return shorten(" ".join(text.split()), 70)
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")

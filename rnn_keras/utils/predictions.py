@@ -1,4 +1,8 @@
-"""What a classifier answers: a class name and probabilities, by NumPy alone."""
+"""Predictions of a classifier, computed in batches and named, with NumPy alone.
+
+A trained classifier and an exported one use the same functions; the network itself is
+passed in as `forward`.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -9,13 +13,13 @@ from rnn_keras.utils.errors import InputError
 
 
 class Prediction(NamedTuple):
-    """The answer to one text.
+    """The prediction for one text.
 
     Attributes:
-        text: as it was given.
+        text: the text as it was given.
         label: name of the most probable class.
-        probability: of that class.
-        probabilities: of every class, by name; they sum to 1.
+        probability: probability of that class.
+        probabilities: probability of every class, by name; they sum to 1.
     """
 
     text: str
@@ -30,13 +34,13 @@ def run_by_length(
     num_classes: int,
     batch_size: int,
 ) -> np.ndarray:
-    """What `forward` gives for texts of like length at a time.
+    """Apply a network to texts, those of similar length in one batch.
 
     Args:
-        forward: from ids `(batch, timesteps)` to floats `(batch, classes)`.
-        ids: `(texts, timesteps)`, padded on the right with 0.
-        num_classes: for the shape of the answer to no texts.
-        batch_size: texts at a time.
+        forward: from token ids `(batch, timesteps)` to floats `(batch, classes)`.
+        ids: token ids `(texts, timesteps)`, padded on the right with 0.
+        num_classes: the number of classes.
+        batch_size: texts in a batch.
 
     Returns:
         float32 `(texts, classes)`, in the order of `ids`.
@@ -46,7 +50,7 @@ def run_by_length(
     """
     if batch_size < 1:
         raise InputError(f"batch_size {batch_size}: expected 1 or more")
-    # Short texts together, so that one long text does not pad them all.
+    # Sorted, so that one long text does not pad all others.
     lengths = (ids != 0).sum(axis=1)
     order = np.argsort(lengths, kind="stable")
     results = np.empty((len(ids), num_classes), np.float32)
@@ -60,11 +64,11 @@ def run_by_length(
 def name_predictions(
     texts: Sequence[str], probabilities: np.ndarray, class_names: Sequence[str]
 ) -> list[Prediction]:
-    """The most probable class of each text; of equals the first.
+    """Name the most probable class of each text; among equals, the first.
 
     Args:
-        texts: as they were given.
-        probabilities: `(texts, classes)`.
+        texts: the texts as they were given.
+        probabilities: class probabilities `(texts, classes)`.
         class_names: names of the columns.
     """
     predictions = []

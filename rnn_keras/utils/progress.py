@@ -1,4 +1,4 @@
-"""The progress bar of everything that a person waits for."""
+"""The progress bar for everything that a person waits for."""
 
 from rich.console import Console
 from rich.progress import (
@@ -11,10 +11,10 @@ from rich.progress import (
 
 
 def progress_bar(*columns: ProgressColumn) -> Progress:
-    """A bar with the time left on standard error, silent unless on a terminal.
+    """A bar with the time left, on standard error; invisible unless on a terminal.
 
     Args:
-        *columns: shown between the bar and the time left.
+        *columns: further columns, between the bar and the time left.
     """
     console = Console(stderr=True)
     return Progress(

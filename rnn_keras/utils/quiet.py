@@ -1,11 +1,11 @@
-"""TensorFlow, imported without its start-up log lines.
+"""Keeps the output of libraries off the terminal.
 
-TensorFlow 2.21 writes a few informational lines straight to file descriptor 2
-while its shared libraries load, before it reads `TF_CPP_MIN_LOG_LEVEL`, so no
-setting silences them. `import_quietly` holds the descriptor aside for the time
-of that import, and shows what was held if the import fails.
-
-Holds back what libraries print, log and warn while they work.
+TensorFlow 2.21 writes a few informational lines straight to file descriptor 2 while its
+shared libraries load, before it reads `TF_CPP_MIN_LOG_LEVEL`, so no setting silences
+them. `import_quietly` redirects the descriptor during that import, and shows what was
+written if the import fails. Packages whose names need TensorFlow import it this way,
+either at once or when a name is first used (`attach_quietly`). `silence` holds back all
+output of a block of code.
 """
 
 import logging
@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from typing import IO, Any
@@ -22,14 +22,14 @@ import lazy_loader
 
 
 def import_quietly() -> None:
-    """Import TensorFlow (once), keeping its start-up lines off standard error."""
+    """Import TensorFlow, once, without its start-up lines on standard error."""
     if "tensorflow" in sys.modules:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
         try:
-            with held_in(held, 2):
+            with redirect_descriptor(2, held):
                 import tensorflow  # noqa: F401
         except BaseException:
             held.seek(0)
@@ -37,56 +37,14 @@ def import_quietly() -> None:
             raise
 
 
-def use_one_thread() -> None:
-    """Keep TensorFlow to one thread in this process, which has not imported it yet.
-
-    Processes side by side use the cores better than threads: the steps of a
-    recurrence wait for each other.
-    """
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
-        os.environ[name] = "1"
-    import_quietly()
-
-
-@contextmanager
-def silence() -> Iterator[None]:
-    """Nothing inside reaches standard output, standard error or a log.
-
-    What compiled code writes goes to the file descriptors, past `sys.stdout`, so
-    both are held. Exceptions pass.
-    """
-    disabled = logging.root.manager.disable
-    with ExitStack() as stack:
-        held = stack.enter_context(tempfile.TemporaryFile())
-        for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
-            stream.flush()
-            stack.enter_context(held_in(held, descriptor))
-        stack.enter_context(redirect_stdout(StringIO()))
-        stack.enter_context(redirect_stderr(StringIO()))
-        stack.enter_context(warnings.catch_warnings(action="ignore"))
-        logging.disable(logging.CRITICAL)
-        stack.callback(logging.disable, disabled)
-        yield
-
-
-@contextmanager
-def held_in(file: IO[bytes], descriptor: int) -> Iterator[None]:
-    """What is written to a file descriptor inside goes to `file`."""
-    kept = os.dup(descriptor)
-    try:
-        os.dup2(file.fileno(), descriptor)
-        yield
-    finally:
-        os.dup2(kept, descriptor)
-        os.close(kept)
-
-
-def attach_quietly(package: str, file: str) -> tuple[Any, Any, list[str]]:
-    """`lazy_loader.attach_stub` for a package whose names need TensorFlow.
+def attach_quietly(
+    package: str, file: str
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Do what `lazy_loader.attach_stub` does, for names that need TensorFlow.
 
     Args:
         package: `__name__` of the package.
-        file: its `__file__`; the names stand in the stub beside it.
+        file: `__file__` of the package; the stub beside it lists the names.
 
     Returns:
         `__getattr__`, which imports TensorFlow quietly first, `__dir__` and `__all__`.
@@ -99,3 +57,47 @@ def attach_quietly(package: str, file: str) -> tuple[Any, Any, list[str]]:
         return get(name)
 
     return get_quietly, list_names, names
+
+
+def use_one_thread() -> None:
+    """Limit TensorFlow to one thread; call it before TensorFlow is imported.
+
+    Several processes use the cores better than several threads do, because the time
+    steps of a recurrence wait for each other.
+    """
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = "1"
+    import_quietly()
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Inside, nothing reaches standard output, standard error or a log.
+
+    Compiled code writes to the file descriptors, not to `sys.stdout`, so both are
+    redirected. Exceptions pass.
+    """
+    disabled = logging.root.manager.disable
+    with ExitStack() as stack:
+        held = stack.enter_context(tempfile.TemporaryFile())
+        for stream, descriptor in ((sys.stdout, 1), (sys.stderr, 2)):
+            stream.flush()
+            stack.enter_context(redirect_descriptor(descriptor, held))
+        stack.enter_context(redirect_stdout(StringIO()))
+        stack.enter_context(redirect_stderr(StringIO()))
+        stack.enter_context(warnings.catch_warnings(action="ignore"))
+        logging.disable(logging.CRITICAL)
+        stack.callback(logging.disable, disabled)
+        yield
+
+
+@contextmanager
+def redirect_descriptor(descriptor: int, file: IO[bytes]) -> Iterator[None]:
+    """Inside, what is written to a file descriptor goes to `file`."""
+    kept = os.dup(descriptor)
+    try:
+        os.dup2(file.fileno(), descriptor)
+        yield
+    finally:
+        os.dup2(kept, descriptor)
+        os.close(kept)

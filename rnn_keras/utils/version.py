@@ -1,3 +1,3 @@
-"""The version of the package, for whoever writes it into a file."""
+"""The version of the package, which results and saved files record."""
 
 __version__ = "0.1.0"

@@ -1,38 +1,65 @@
-"""Training that is stopped anywhere ends as if nothing had happened."""
+"""Training that is stopped anywhere ends as if it had never been interrupted."""
 
 import os
 import signal
+import threading
 
 import keras
 import numpy as np
 import pytest
 
-from rnn_keras.experiments import run_folder as folders
 from rnn_keras.models.builders import build_classifier
-from rnn_keras.training import trainer as training
-from rnn_keras.training.checkpoints import Checkpoints, Position, Stopped
+from rnn_keras.training import compile_network, restart
+from rnn_keras.training import train as train_network
+from rnn_keras.training.batches import IdsInMemory
+from rnn_keras.training.checkpoints import (
+    Checkpoints,
+    CheckpointTimer,
+    NextBatch,
+    Stopped,
+    StopSignals,
+)
 from rnn_keras.utils.errors import InputError
 
 RANDOM = np.random.default_rng(0)
 IDS = RANDOM.integers(1, 9, (40, 6)).astype("int32")
 IDS[::3, 4:] = 0
 LABELS = RANDOM.integers(0, 2, 40).astype("int32")
-HELD_OUT = RANDOM.integers(1, 9, (16, 6)).astype("int32"), LABELS[:16]
+HELD_OUT = IdsInMemory(RANDOM.integers(1, 9, (16, 6)).astype("int32"), LABELS[:16])
+GRU = {"cell": "gru", "num_layers": 2, "token_dropout": 0.2, "pooling": "max_mean"}
 
 
-def network(cell="gru", **arguments):
+def build(cell="simple_rnn", **arguments):
     keras.utils.set_random_seed(0)
-    model = build_classifier(
+    network = build_classifier(
         9, 2, cell=cell, units=4, embedding_dim=3, dropout=0.3, **arguments
     )
-    training.compile_network(model)
-    return model
+    compile_network(network)
+    return network
 
 
-def train(model, epochs=4, patience=9, **arguments):
-    return training.train(
-        model,
-        (IDS, LABELS),
+@pytest.fixture(scope="module")
+def compiled():
+    """One network, whose graphs serve every test that restarts it."""
+    return build()
+
+
+@pytest.fixture
+def fresh(compiled):
+    """A function that brings the network back to its initial state."""
+
+    def restarted():
+        restart(compiled, 0)
+        return compiled
+
+    return restarted
+
+
+def train(network, epochs=4, patience=9, **arguments):
+    """Four steps an epoch."""
+    return train_network(
+        network,
+        IdsInMemory(IDS, LABELS),
         HELD_OUT,
         epochs=epochs,
         batch_size=10,
@@ -43,8 +70,21 @@ def train(model, epochs=4, patience=9, **arguments):
     )
 
 
-def state(model):
-    return [np.asarray(v) for v in (*model.variables, *model.optimizer.variables)]
+def outcome(network, history):
+    variables = (*network.variables, *network.optimizer.variables)
+    return [np.asarray(variable) for variable in variables], history.history
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(compiled):
+    restart(compiled, 0)
+    return outcome(compiled, train(compiled))
+
+
+def assert_same(found, expected):
+    for one, other in zip(found[0], expected[0], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert found[1] == expected[1]
 
 
 class Crash(BaseException):
@@ -62,185 +102,206 @@ class CrashAfter(keras.callbacks.Callback):
             raise Crash
 
 
-def crash(folder, steps, model=None, **arguments):
+def crash(folder, steps, network):
     """Train, with a checkpoint after each step, until so many steps are done."""
-    model = model or network(**arguments)
     with pytest.raises(Crash):
         train(
-            model,
+            network,
             callbacks=[CrashAfter(steps)],
             checkpoints=Checkpoints(folder, every=0),
         )
 
 
-def assert_same(found, expected):
-    for a, b in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(a, b)
+def resume(folder, network):
+    """What training ends with that goes on from a folder, and what is reported."""
+    lines = []
+    history = train(network, checkpoints=Checkpoints(folder, report=lines.append))
+    return outcome(network, history), lines
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "stops"),
     [
-        {"cell": "simple_rnn"},
-        {"cell": "lstm", "bidirectional": True},
-        {"cell": "gru", "num_layers": 2, "token_dropout": 0.2, "pooling": "max_mean"},
+        (GRU, [6]),
+        pytest.param(GRU, [1, 4, 10], marks=pytest.mark.exhaustive),
+        pytest.param({"cell": "simple_rnn"}, [1, 4, 10], marks=pytest.mark.exhaustive),
+        pytest.param(
+            {"cell": "lstm", "bidirectional": True},
+            [1, 4, 10],
+            marks=pytest.mark.exhaustive,
+        ),
     ],
-    ids=lambda arguments: arguments["cell"],
 )
-def test_stopped_after_any_step_it_ends_with_the_same_bits(arguments, tmp_path):
-    whole = network(**arguments)
-    history = train(whole).history
-    assert len(history["loss"]) == 4
-    # Four steps an epoch: within the first, at the end of one, within a later one.
-    for steps in (1, 4, 10):
+def test_a_network_built_anew_goes_on_and_ends_with_the_same_bits(
+    arguments, stops, tmp_path
+):
+    """Stopped within the first epoch, at the end of one, or within a later one."""
+    network = build(**arguments)
+    expected = outcome(network, train(network))
+    assert len(expected[1]["loss"]) == 4
+    for steps in stops:
         folder = tmp_path / str(steps)
-        crash(folder, steps, **arguments)
-        again = network(**arguments)
-        found = train(again, checkpoints=Checkpoints(folder))
-        assert_same(state(again), state(whole))
-        assert found.history == history
-        assert found.epoch == [0, 1, 2, 3]
+        crash(folder, steps, build(**arguments))
+        assert_same(resume(folder, build(**arguments))[0], expected)
 
 
-def test_the_place_is_that_of_the_crash_and_nothing_is_trained_twice(tmp_path):
-    crash(tmp_path, 6)
-    lines, counted = [], []
+@pytest.mark.parametrize("steps", [1, 4, 10])
+def test_stopped_after_any_step_it_ends_with_the_same_bits(
+    steps, fresh, uninterrupted, tmp_path
+):
+    crash(tmp_path, steps, fresh())
+    assert_same(resume(tmp_path, fresh())[0], uninterrupted)
+
+
+@pytest.mark.exhaustive
+def test_half_precision_is_restored_too(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        network = build()
+        expected = outcome(network, train(network))
+        crash(tmp_path, 6, build())
+        assert_same(resume(tmp_path, build())[0], expected)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_training_goes_on_at_the_batch_of_the_crash(fresh, tmp_path):
+    crash(tmp_path, 6, fresh())
+    lines, trained = [], []
     count = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: counted.append(batch)
+        on_train_batch_end=lambda batch, logs: trained.append(batch)
     )
     checkpoints = Checkpoints(tmp_path, report=lines.append)
-    train(network(), callbacks=[count], checkpoints=checkpoints)
+    history = train(fresh(), callbacks=[count], checkpoints=checkpoints)
     assert lines == ["goes on with epoch 2, batch 3"]
-    assert counted == [2, 3, *range(4), *range(4)]
+    assert trained == [2, 3, *range(4), *range(4)]
+    assert history.epoch == [0, 1, 2, 3]
     assert checkpoints.seconds > 0
 
 
-def test_patience_and_the_best_weights_are_not_forgotten(tmp_path):
-    """Labels of noise: the loss on others rises, and training stops early."""
-    whole = network()
-    history = train(whole, epochs=30, patience=2).history
-    stopped = len(history["loss"])
-    best = int(np.argmin(history["val_loss"])) + 1
+def test_patience_and_the_best_weights_are_not_forgotten(fresh, tmp_path):
+    """The labels are noise: the validation loss rises, and training stops early."""
+    network = fresh()
+    expected = outcome(network, train(network, epochs=30, patience=2))
+    stopped = len(expected[1]["loss"])
+    best = int(np.argmin(expected[1]["val_loss"])) + 1
     assert best + 2 == stopped < 30
-    # While it waits, and when all that is missing is to go back to the best.
-    for epochs in (stopped - 1, stopped):
-        folder = tmp_path / str(epochs)
-        model = network()
-        checkpoints = Checkpoints(folder, every=0)
-        save = checkpoints.save
 
-        def keep(running, position, epochs=epochs, save=save):
-            if position == (epochs, 0):
-                save(running, position)
+    class CrashAfterSaving(Checkpoints):
+        """Writes one checkpoint, at the end of `epochs` epochs."""
+
+        def __init__(self, folder, epochs):
+            super().__init__(folder, every=0)
+            self.epochs = epochs
+
+        def save(self, state, next_batch):
+            if next_batch == (self.epochs, 0):
+                super().save(state, next_batch)
                 raise Crash
 
-        checkpoints.save = keep
+    # While early stopping waits, and when only the best weights are to be restored.
+    for epochs in (stopped - 1, stopped):
+        folder = tmp_path / str(epochs)
         with pytest.raises(Crash):
-            train(model, epochs=30, patience=2, checkpoints=checkpoints)
-        again = network()
-        found = train(
-            again, epochs=30, patience=2, checkpoints=Checkpoints(folder)
-        ).history
-        assert_same(state(again), state(whole))
-        assert found == history
+            train(
+                fresh(),
+                epochs=30,
+                patience=2,
+                checkpoints=CrashAfterSaving(folder, epochs),
+            )
+        network = fresh()
+        history = train(network, epochs=30, patience=2, checkpoints=Checkpoints(folder))
+        assert_same(outcome(network, history), expected)
 
 
-def test_a_crash_while_it_is_written_leaves_the_one_before(tmp_path, monkeypatch):
-    whole = network()
-    train(whole)
-    crash(tmp_path, 5)
-    before = {p.name for p in tmp_path.iterdir()}
+def test_a_crash_while_one_is_written_leaves_the_older_ones(
+    fresh, uninterrupted, tmp_path, monkeypatch
+):
+    crash(tmp_path, 5, fresh())
+    before = {path.name for path in tmp_path.iterdir()}
 
-    def crash_with_half_of_it(descriptor):
+    def crash_while_writing(descriptor):
         raise Crash
 
     with monkeypatch.context() as patched:
-        patched.setattr(folders.os, "fsync", crash_with_half_of_it)
+        patched.setattr(os, "fsync", crash_while_writing)
         with pytest.raises(Crash):
-            train(network(), checkpoints=Checkpoints(tmp_path, every=0))
-    assert {p.name for p in tmp_path.iterdir()} == before
-    again = network()
-    train(again, checkpoints=Checkpoints(tmp_path))
-    assert_same(state(again), state(whole))
+            train(fresh(), checkpoints=Checkpoints(tmp_path, every=0))
+    assert {path.name for path in tmp_path.iterdir()} == before
+    assert_same(resume(tmp_path, fresh())[0], uninterrupted)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
-def test_a_damaged_one_is_named_and_the_one_before_it_used(damage, tmp_path):
-    whole = network()
-    train(whole)
-    crash(tmp_path, 7)
+def test_a_damaged_one_is_reported_and_the_one_before_it_is_used(
+    damage, fresh, uninterrupted, tmp_path
+):
+    crash(tmp_path, 7, fresh())
     older, newest = Checkpoints(tmp_path).files()
+    assert older.name.startswith("00001-00000002-")
     content = bytearray(newest.read_bytes())
     if damage == "flipped":
         content[len(content) // 2] ^= 1
     newest.write_bytes(content[: {"cut": 1000, "empty": 0}.get(damage)])
-    lines, again = [], network()
-    train(again, checkpoints=Checkpoints(tmp_path, report=lines.append))
+    found, lines = resume(tmp_path, fresh())
     assert lines == [
-        f"{newest}: damaged (other bytes than were written); the one before it is used",
+        f"{newest}: damaged (its bytes have changed); the one before it is used",
         "goes on with epoch 2, batch 3",
     ]
-    assert_same(state(again), state(whole))
-    assert older.name.startswith("00001-00000002-")
+    assert_same(found, uninterrupted)
 
 
-def test_where_all_are_damaged_it_begins_again_and_is_kept_again(tmp_path):
-    whole = network()
-    train(whole)
-    crash(tmp_path, 7)
+def test_where_all_are_damaged_training_starts_over(fresh, uninterrupted, tmp_path):
+    crash(tmp_path, 7, fresh())
     older, newest = Checkpoints(tmp_path).files()
     for path in (older, newest):
         path.write_bytes(b"")
-    crash(tmp_path, 3)
-    # The new ones come before the damaged ones, and stay.
-    assert [p.name[:14] for p in Checkpoints(tmp_path).files()] == [
+    crash(tmp_path, 3, fresh())
+    # New ones, whose names come before those of the damaged ones, are kept.
+    assert [path.name[:14] for path in Checkpoints(tmp_path).files()] == [
         "00000-00000002",
         "00000-00000003",
     ]
-    lines, again = [], network()
-    train(again, checkpoints=Checkpoints(tmp_path, report=lines.append))
+    found, lines = resume(tmp_path, fresh())
     assert lines == ["goes on with epoch 1, batch 4"]
-    assert_same(state(again), state(whole))
+    assert_same(found, uninterrupted)
 
 
-def test_the_last_damaged_one_says_that_nothing_is_left(tmp_path):
-    crash(tmp_path, 7)
+def test_the_last_damaged_one_says_that_none_is_left(fresh, tmp_path):
+    crash(tmp_path, 7, fresh())
     older, newest = Checkpoints(tmp_path).files()
     older.write_bytes(b"")
     newest.unlink()
     newest.mkdir()  # cannot be read at all
     lines = []
-    train(network(), epochs=1, checkpoints=Checkpoints(tmp_path, report=lines.append))
+    checkpoints = Checkpoints(tmp_path, report=lines.append)
+    train(fresh(), epochs=1, checkpoints=checkpoints)
     assert lines == [
         f"{newest}: damaged (Is a directory); the one before it is used",
-        f"{older}: damaged (other bytes than were written); training begins anew",
+        f"{older}: damaged (its bytes have changed); training starts over",
     ]
 
 
-def test_half_of_one_is_swept_away(tmp_path):
-    crash(tmp_path, 2)
+def test_two_are_kept_and_half_written_ones_are_deleted(fresh, tmp_path):
     (tmp_path / ".00001-00000002-abc.npz.part").write_bytes(b"half")
-    crash(tmp_path, 2)
-    assert not list(tmp_path.glob(".*"))
+    crash(tmp_path, 7, fresh())
+    names = sorted(path.name[:14] for path in tmp_path.iterdir())
+    assert names == ["00001-00000002", "00001-00000003"]
 
 
-def test_two_are_kept_and_nothing_else(tmp_path):
-    crash(tmp_path, 7)
-    names = [p.name for p in sorted(tmp_path.iterdir())]
-    assert [name[:14] for name in names] == ["00001-00000002", "00001-00000003"]
-    assert len(names) == 2
+def test_the_state_of_another_network_is_refused(fresh, tmp_path):
+    crash(tmp_path, 2, fresh())
+    with pytest.raises(InputError, match="holds the state of another network; choose"):
+        train(build(cell="lstm"), checkpoints=Checkpoints(tmp_path))
 
 
-def test_the_state_of_another_network_is_refused(tmp_path):
-    crash(tmp_path, 2)
-    with pytest.raises(InputError, match="the state of another network"):
-        train(network(cell="lstm"), checkpoints=Checkpoints(tmp_path))
+def handlers():
+    return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_the_step_end_and_the_state_be_written(number, tmp_path):
-    whole = network()
-    train(whole)
+def test_a_signal_lets_the_step_finish_and_a_checkpoint_be_written(
+    number, fresh, uninterrupted, tmp_path
+):
     seen = []
 
     def send(batch, logs):
@@ -248,20 +309,17 @@ def test_a_signal_lets_the_step_end_and_the_state_be_written(number, tmp_path):
         if len(seen) == 6:
             os.kill(os.getpid(), number)
 
-    handlers = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
+    before = handlers()
     sender = keras.callbacks.LambdaCallback(on_train_batch_begin=send)
     with pytest.raises(Stopped, match="epoch 2, batch 3; the same command") as stopped:
-        train(network(), callbacks=[sender], checkpoints=Checkpoints(tmp_path))
+        train(fresh(), callbacks=[sender], checkpoints=Checkpoints(tmp_path))
     assert stopped.value.signal == number
     assert len(seen) == 6
-    after = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]
-    assert after == handlers
-    again = network()
-    train(again, checkpoints=Checkpoints(tmp_path))
-    assert_same(state(again), state(whole))
+    assert handlers() == before
+    assert_same(resume(tmp_path, fresh())[0], uninterrupted)
 
 
-def test_a_second_interrupt_ends_it_at_once(tmp_path):
+def test_a_second_interrupt_stops_at_once(fresh, tmp_path):
     def send_twice(batch, logs):
         if batch == 1:
             os.kill(os.getpid(), signal.SIGINT)
@@ -269,31 +327,44 @@ def test_a_second_interrupt_ends_it_at_once(tmp_path):
 
     sender = keras.callbacks.LambdaCallback(on_train_batch_begin=send_twice)
     with pytest.raises(KeyboardInterrupt) as raised:
-        train(network(), callbacks=[sender], checkpoints=Checkpoints(tmp_path))
+        train(fresh(), callbacks=[sender], checkpoints=Checkpoints(tmp_path))
     assert not isinstance(raised.value, Stopped)
     assert not Checkpoints(tmp_path).files()
 
 
-def test_a_signal_after_the_last_step_is_not_forgotten(tmp_path):
+def test_a_signal_after_the_last_step_is_not_forgotten(fresh, tmp_path):
     sender = keras.callbacks.LambdaCallback(
         on_train_end=lambda logs: os.kill(os.getpid(), signal.SIGINT)
     )
     with pytest.raises(KeyboardInterrupt):
-        train(network(), callbacks=[sender], checkpoints=Checkpoints(tmp_path))
+        train(fresh(), epochs=1, callbacks=[sender], checkpoints=Checkpoints(tmp_path))
 
 
-def test_half_precision_is_taken_up_too(tmp_path):
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        whole = network()
-        train(whole)
-        crash(tmp_path, 6)
-        again = network()
-        train(again, checkpoints=Checkpoints(tmp_path))
-        assert_same(state(again), state(whole))
-    finally:
-        keras.config.set_dtype_policy("float32")
+def test_signals_are_noted_once_and_only_in_the_main_thread():
+    lines, inside = [], []
+    signals, before = StopSignals(lines.append), handlers()
+    with signals.noted():
+        assert signals.received is None
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.received == signal.SIGTERM
+    assert lines == ["finishing this step; once more to stop at once"]
+
+    def look():
+        with signals.noted():
+            inside.append(handlers())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert inside == [before] == [handlers()]
 
 
-def test_a_position_says_what_comes_next_counted_from_one():
-    assert str(Position(2, 4)) == "epoch 3, batch 5"
+def test_a_timer_is_due_after_its_interval():
+    assert CheckpointTimer(0).is_due()
+    timer = CheckpointTimer(3600)
+    assert not timer.is_due()
+    assert 0 <= timer.seconds() < 60
+
+
+def test_the_next_batch_is_shown_counted_from_one():
+    assert str(NextBatch(2, 4)) == "epoch 3, batch 5"

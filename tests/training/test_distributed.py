@@ -1,4 +1,8 @@
-"""Two processes on this machine that train as one."""
+"""Two processes on this machine train like one; a lost one is reported.
+
+Each process imports TensorFlow and JAX, and compiles: tests that start them are
+exhaustive.
+"""
 
 import csv
 import os
@@ -42,8 +46,8 @@ WORDS = {
         "stale",
     ],
 }
-# One recurrence in one direction, of few lengths: compiling is most of the time. Of 140
-# texts ten batches of 14, which two processes halve.
+# One recurrence in one direction and few lengths, because compiling takes most of the
+# time; 140 training texts make ten batches of 14, of which each process takes half.
 QUICK = ("--cell", "simple_rnn", "--no-bidirectional", "--units", 4)
 QUICK += ("--embedding-dim", 4, "--batch-size", 14, "--max-length", 4)
 
@@ -66,7 +70,7 @@ def command(*arguments):
 
 @contextmanager
 def two_processes(*arguments):
-    """Both, of which none outlives the test."""
+    """Start both, and kill those that are left after the test."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
@@ -118,6 +122,7 @@ def together(table, tmp_path_factory):
     return out, ended
 
 
+@pytest.mark.exhaustive
 def test_two_processes_give_the_losses_of_one_with_the_same_batches(
     together, table, tmp_path
 ):
@@ -134,6 +139,7 @@ def test_two_processes_give_the_losses_of_one_with_the_same_batches(
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
+@pytest.mark.exhaustive
 def test_one_killed_ends_the_other_and_the_run_goes_on(together, table, tmp_path):
     out = tmp_path / "run"
     arguments = (table, *QUICK, "--epochs", 3, "--checkpoint-every", 0, "--out", out)
@@ -184,13 +190,18 @@ VARIABLES = {
             "KERAS_DISTRIBUTION_JOB_ADDRESSES: 'node1' has no port; expected host:port",
         ),
         (
+            {distributed.ADDRESSES: "node1:1,node2:1,node3:1"},
+            "KERAS_DISTRIBUTION_JOB_ADDRESSES: 3 addresses; expected 1, that of "
+            "process 0, or 2, because KERAS_DISTRIBUTION_NUM_PROCESSES is 2",
+        ),
+        (
             {distributed.COUNT: "two"},
-            "KERAS_DISTRIBUTION_NUM_PROCESSES: 'two' is no number",
+            "KERAS_DISTRIBUTION_NUM_PROCESSES: 'two' is not a number",
         ),
         (
             {distributed.INDEX: "2"},
-            "KERAS_DISTRIBUTION_PROCESS_ID: 2, expected 0 to below "
-            "KERAS_DISTRIBUTION_NUM_PROCESSES, 2",
+            "KERAS_DISTRIBUTION_PROCESS_ID: 2; expected 0 to 1, because "
+            "KERAS_DISTRIBUTION_NUM_PROCESSES is 2",
         ),
     ],
 )
@@ -210,8 +221,8 @@ def test_the_right_variables_are_not_refused(monkeypatch):
 
 def test_alone_a_batch_is_all_its_own():
     batch = (np.arange(6).reshape(3, 2), np.arange(3))
-    assert distributed.share_of(batch) is distributed.whole(batch) is batch
-    assert distributed.from_first(b"some") == b"some"
+    assert distributed.share_of(batch) is distributed.replicate_rows(batch) is batch
+    assert distributed.broadcast_from_first(b"some") == b"some"
     assert (distributed.process_index(), distributed.num_shares()) == (0, 1)
 
 
@@ -221,12 +232,12 @@ def test_alone_a_batch_is_all_its_own():
         ("pass", 0, ""),
         ("raise typer.Exit(2)", 2, ""),
         (
-            "os.write(distributed._supervisor, b'met'); os.abort()",
+            "met(); os.abort()",
             distributed.LOST,
             "another process of this run is gone",
         ),
         (
-            "os.write(distributed._supervisor, b'met'); raise ValueError('Gloo')",
+            "met(); raise ValueError('Gloo')",
             distributed.LOST,
             "another process of this run is gone",
         ),
@@ -238,8 +249,8 @@ def test_alone_a_batch_is_all_its_own():
 def test_however_the_work_ends_it_is_said(work, status, line):
     code = (
         "import os, signal, sys, typer\n"
-        "from rnn_keras import distributed\n"
-        f"def work(): {work}\n"
+        "from rnn_keras.training import distributed\n"
+        f"def work(met): {work}\n"
         "distributed.run_supervised(work, lambda line: print(line, file=sys.stderr))\n"
     )
     shown = subprocess.run(

@@ -1,3 +1,5 @@
+"""What is printed holds no command for a terminal."""
+
 import json
 import unicodedata
 
@@ -7,7 +9,14 @@ from typer.testing import CliRunner
 from rnn_keras.classification.classifier import TextClassifier
 from rnn_keras.cli.app import app
 from rnn_keras.utils.errors import InputError
-from rnn_keras.utils.messages import json_line, one_line, printable, without_surrogates
+from rnn_keras.utils.messages import (
+    json_line,
+    one_line,
+    printable,
+    quote,
+    shorten,
+    without_surrogates,
+)
 
 TITLE = "\x1b]0;mine\x07"
 EVERY = "".join(map(chr, range(0x3000)))
@@ -63,6 +72,13 @@ def test_json_is_the_same_json():
     line = json_line(content)
     assert json.loads(line) == content
     assert printable(line) == line
+
+
+def test_what_is_too_long_is_cut_at_its_end():
+    assert shorten("x" * 40) == "x" * 40
+    assert shorten("x" * 41) == "x" * 39 + "…"
+    assert quote(" a\n b ") == "a b"
+    assert len(quote("x" * 99)) == 70
 
 
 def test_lone_surrogates_become_replacement_characters():
@@ -123,4 +139,8 @@ def test_other_commands_write_no_commands_either(saved, tmp_path):
         assert result.exit_code == 0, result.output
         assert "\x1b" not in result.stdout
         assert "x1b]0;mine" in result.stdout or "u001b]0;mine" in result.stdout
+
+
+@pytest.mark.exhaustive
+def test_a_figure_of_an_attack_can_be_drawn(saved, tmp_path):
     answer("explain", saved, TITLE, "--figure", tmp_path / "x.png")

@@ -1,4 +1,4 @@
-"""What libraries write is held back, and the descriptors come back."""
+"""The output of libraries is held back, and the descriptors are restored."""
 
 import os
 import sys
@@ -6,13 +6,12 @@ import tempfile
 
 import pytest
 
-from rnn_keras.utils import quiet as _tensorflow
-from rnn_keras.utils.quiet import held_in, silence
+from rnn_keras.utils.quiet import import_quietly, redirect_descriptor, silence
 
 
 def test_what_goes_to_a_descriptor_lies_in_the_file_and_later_no_more(capfd):
     with tempfile.TemporaryFile() as file:
-        with held_in(file, 2):
+        with redirect_descriptor(2, file):
             os.write(2, b"held")
         os.write(2, b"shown")
         file.seek(0)
@@ -40,5 +39,5 @@ def test_what_an_import_that_fails_has_written_is_shown(capfd, monkeypatch):
     monkeypatch.delitem(sys.modules, "tensorflow")
     monkeypatch.setattr(sys, "meta_path", [Finder()])
     with pytest.raises(ImportError, match="tensorflow"):
-        _tensorflow.import_quietly()
+        import_quietly()
     assert capfd.readouterr().err == "no such library"
