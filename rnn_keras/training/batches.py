@@ -111,16 +111,10 @@ class IdsInMemory:
             shares=num_shares(),
         )
 
-    def batches_in_order(
-        self, *, batch_size: int, num_lengths: int = 16, multiple: int = 1
-    ) -> "Batches":
+    def batches_in_order(self, *, batch_size: int, num_lengths: int = 16) -> "Batches":
         """Batches for scoring: each text once, in the same order every time."""
         return Batches(
-            self.ids,
-            self.labels,
-            batch_size=batch_size,
-            num_lengths=num_lengths,
-            multiple=multiple,
+            self.ids, self.labels, batch_size=batch_size, num_lengths=num_lengths
         )
 
 

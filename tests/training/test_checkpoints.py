@@ -122,7 +122,7 @@ def resume(folder, network):
 @pytest.mark.parametrize(
     ("arguments", "stops"),
     [
-        (GRU, [6]),
+        ({"cell": "simple_rnn", "token_dropout": 0.2}, [6]),
         pytest.param(GRU, [1, 4, 10], marks=pytest.mark.exhaustive),
         pytest.param({"cell": "simple_rnn"}, [1, 4, 10], marks=pytest.mark.exhaustive),
         pytest.param(
