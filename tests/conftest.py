@@ -1,4 +1,4 @@
-"""One seed for every test, and the corpora that only some machines have."""
+"""Fixtures for all tests: one seed, data that may be missing, and examples."""
 
 import os
 
@@ -9,8 +9,9 @@ from rnn_keras.utils.quiet import import_quietly
 
 import_quietly()
 
-# The same few examples everywhere; many new ones by --hypothesis-profile=fuzz. No
-# deadline: the first example may be the one that TensorFlow starts in.
+# By default hypothesis tries the same few examples on every machine; with
+# --hypothesis-profile=fuzz it tries many new ones. There is no deadline, because the
+# first example may be the one that starts TensorFlow.
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("small", max_examples=25, derandomize=True, **_COMMON)
 settings.register_profile("fuzz", max_examples=2000, print_blob=True, **_COMMON)
@@ -26,7 +27,10 @@ def _seed():
 
 @pytest.fixture
 def needs_corpus():
-    """Skip, or fail where the data must be there, if a corpus is not cached."""
+    """Return a function that skips the test if a corpus is not in the cache.
+
+    If `RNN_KERAS_REQUIRE_DATA` is set, the test fails instead.
+    """
 
     def check(name: str) -> None:
         from rnn_keras.datasets.corpora import CORPORA
@@ -44,10 +48,10 @@ def needs_corpus():
 
 @pytest.fixture(scope="session")
 def healthy():
-    """Labelled texts that nothing is wrong with, and that can be learned.
+    """Labelled texts without any fault, which a classifier can learn.
 
-    Three words of a text tell its class, of twenty that do; six of sixty do not. The
-    order is drawn.
+    Each text has three words from a list of twenty that only its class uses, and six
+    from a list of sixty common words, in random order.
     """
     import numpy as np
 

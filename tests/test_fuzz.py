@@ -1,7 +1,9 @@
-"""Whatever is in a file or a text: an answer, or an InputError with one line.
+"""Any file or text gives a result or an `InputError` of one line.
 
-Never another exception, nor a warning, nor a wait without end. `make test` tries a few
-examples, the same on every machine; `--hypothesis-profile=fuzz` thousands of new ones.
+Another exception, a warning or an endless wait is a bug. The default suite tries a few
+examples of each kind of input, the same on every machine. Tests that load a classifier
+for each example are marked exhaustive, but for one. `--hypothesis-profile=fuzz` tries
+thousands of new examples.
 """
 
 import bz2
@@ -10,6 +12,7 @@ import io
 import json
 import lzma
 import zipfile
+from itertools import product
 
 import h5py
 import keras
@@ -28,7 +31,7 @@ from rnn_keras.layers.text_vectorizer import TextVectorizer
 from rnn_keras.utils import files as opening
 from rnn_keras.utils.errors import InputError
 
-# Any character, lone surrogates too, and more often those that mean something.
+# Any character, including lone surrogates; characters with a meaning are more frequent.
 MARKS = (
     "\0\x1b\r\n\t\x85\u2028\ufeff\u202e\u200d\u3000\ud800\udfff,\";'\\{}[]:$_^%é中ーİß"
 )
@@ -38,14 +41,14 @@ LABELS = ("good", "bad")
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory):
-    """A folder, and a small bound of what files may unpack to."""
+    """Make a folder, and set a low limit on unpacked sizes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(opening, "HARMLESS_BYTES", 2**20)
         yield tmp_path_factory.mktemp("fuzz")
 
 
 def outcome(call, *arguments, **options):
-    """What is returned; `None` for an InputError, whose message is looked at."""
+    """Return what `call` returns, or `None` for an InputError with a proper message."""
     try:
         return call(*arguments, **options)
     except InputError as error:
@@ -59,9 +62,18 @@ def outcome(call, *arguments, **options):
 # Texts.
 
 
-@pytest.mark.parametrize("unit", ["word", "character"])
-@pytest.mark.parametrize("lowercase", [True, False])
-@pytest.mark.parametrize("max_length", [None, 3])
+@pytest.mark.parametrize(
+    ("unit", "lowercase", "max_length"),
+    [
+        ("word", True, 3),
+        ("character", False, None),
+        *(
+            pytest.param(*case, marks=pytest.mark.exhaustive)
+            for case in product(("word", "character"), (True, False), (None, 3))
+            if case not in (("word", True, 3), ("character", False, None))
+        ),
+    ],
+)
 def test_any_text_is_encoded(unit, lowercase, max_length):
     vectorizer = TextVectorizer(unit, lowercase=lowercase, max_length=max_length)
     vectorizer.adapt(["No, no: 你好! \u00e9", "no\0\ufffd"])
@@ -84,6 +96,7 @@ def test_any_text_is_encoded(unit, lowercase, max_length):
     encode()
 
 
+@pytest.mark.exhaustive
 @given(
     st.lists(TEXT, max_size=5),
     st.sampled_from(["word", "character"]),
@@ -103,9 +116,9 @@ def test_any_texts_give_a_vocabulary_that_can_be_saved(texts, unit, least, most)
 
 # Tables.
 
-CELLS = st.one_of(TEXT, st.none(), st.integers(), st.floats(), st.booleans())
+SCALARS = st.one_of(TEXT, st.none(), st.integers(), st.floats(), st.booleans())
 JSON = st.recursive(
-    CELLS, lambda x: st.lists(x) | st.dictionaries(TEXT, x), max_leaves=5
+    SCALARS, lambda x: st.lists(x) | st.dictionaries(TEXT, x), max_leaves=5
 )
 NAMES = (".csv", ".tsv", ".jsonl", ".parquet")
 PACKERS = {
@@ -125,7 +138,7 @@ def zipped(name, content):
 
 
 def table(kind, rows):
-    """Rows of text and label as a file, mostly a valid one."""
+    """Write rows of text and label as a table, mostly a valid one."""
     frame = pd.DataFrame(rows, columns=["text", "label"], dtype=object)
     if kind == ".jsonl":
         lines = (json.dumps({"text": a, "label": b}) for a, b in rows)
@@ -145,7 +158,7 @@ def table(kind, rows):
 
 @st.composite
 def damaged(draw, content):
-    """Bytes of it changed, left out, repeated or put in."""
+    """Change, drop, repeat or insert some bytes."""
     content = bytearray(content)
     for _ in range(draw(st.integers(0, 4))):
         at = draw(st.integers(0, max(0, len(content) - 1)))
@@ -166,11 +179,11 @@ def damaged(draw, content):
 
 @st.composite
 def tables(draw):
-    """The name and the content of a table, more or less."""
+    """Make the name and the content of a table, possibly a damaged one."""
     kind = draw(st.sampled_from(NAMES))
     packer = draw(st.sampled_from(list(PACKERS))) if kind != ".parquet" else ""
-    cells = JSON if kind == ".jsonl" else CELLS
-    rows = draw(st.lists(st.tuples(cells, cells), max_size=4))
+    values = JSON if kind == ".jsonl" else SCALARS
+    rows = draw(st.lists(st.tuples(values, values), max_size=4))
     content = table(kind, rows)
     if draw(st.booleans()):
         content = draw(damaged(content))
@@ -186,12 +199,12 @@ ENCODINGS = st.sampled_from(
 
 
 def check_table(path, **options):
-    cells = outcome(read_table, path, **options)
-    if cells is not None:
-        texts, labels = cells
+    columns = outcome(read_table, path, **options)
+    if columns is not None:
+        texts, labels = columns
         assert len(texts) == len(labels) > 0
-        for cell in texts + labels:
-            assert cell is None or cell.encode() is not None
+        for value in texts + labels:
+            assert value is None or value.encode() is not None
     corpus = outcome(load_dataset, path, **options)
     if corpus is not None:
         outcome(corpus.split)
@@ -216,7 +229,7 @@ def test_a_damaged_table_is_read_or_refused(workshop, made, header, encoding):
 
 
 @given(TEXT, TEXT)
-def test_any_name_of_a_file_or_a_column_is_refused_or_found(workshop, name, column):
+def test_a_file_or_column_of_any_name_is_found_or_refused(workshop, name, column):
     outcome(load_dataset, name)
     path = workshop / "named.jsonl"
     path.write_text(json.dumps({column: "a", "label": "b"}))
@@ -243,7 +256,7 @@ def test_any_bytes_are_read_or_refused_as_series(workshop, content, packer):
     outcome(load_series, path)
 
 
-# Classifiers. To load one takes half a second, so the small share is smaller here.
+# Classifiers. Loading one takes half a second, so there are fewer examples.
 LOADS = settings() if settings().max_examples > 100 else settings(max_examples=8)
 
 
@@ -280,6 +293,7 @@ def test_any_bytes_are_no_classifier(workshop, content):
     check_classifier(path)
 
 
+@pytest.mark.exhaustive
 @LOADS
 @given(st.data())
 def test_a_damaged_classifier_is_loaded_or_refused(workshop, saved, data):
@@ -289,7 +303,7 @@ def test_a_damaged_classifier_is_loaded_or_refused(workshop, saved, data):
 
 
 def places(value, path=()):
-    """Every place in JSON, as the keys that lead to it."""
+    """Yield the path of keys to each value in JSON."""
     yield path
     if isinstance(value, dict | list):
         inner = value.items() if isinstance(value, dict) else enumerate(value)
@@ -297,9 +311,9 @@ def places(value, path=()):
             yield from places(part, (*path, key))
 
 
-# What a value may be exchanged for; names of classes that are on no list, too.
+# Replacements for a value, including names of classes that are not allowed.
 VALUES = st.one_of(
-    CELLS,
+    SCALARS,
     st.just([]),
     st.just({}),
     st.sampled_from(
@@ -309,6 +323,7 @@ VALUES = st.one_of(
 )
 
 
+@pytest.mark.exhaustive
 @LOADS
 @given(st.data())
 def test_a_classifier_of_another_configuration_is_loaded_or_refused(
@@ -342,6 +357,7 @@ def rewrite(path, members):
             archive.writestr(name, content)
 
 
+@pytest.mark.exhaustive
 @LOADS
 @given(st.data())
 def test_a_classifier_of_other_weights_is_loaded_or_refused(workshop, members, data):
@@ -366,7 +382,7 @@ def test_a_classifier_of_other_weights_is_loaded_or_refused(workshop, members, d
 @LOADS
 @given(st.data())
 def test_a_classifier_of_damaged_members_is_loaded_or_refused(workshop, members, data):
-    """With check sums that are right: whoever edits a member writes them anew."""
+    """The check sums are right, as they are for anyone who edits a member."""
     name = data.draw(st.sampled_from(list(members)))
     path = workshop / "members.keras"
     rewrite(path, {**members, name: data.draw(damaged(members[name]))})
@@ -410,6 +426,7 @@ def test_predict_answers_to_any_bytes(loaded, content):
     assert len(lines) == len(text.removesuffix("\n").split("\n") if text else [])
 
 
+@pytest.mark.exhaustive
 @given(TEXT, st.booleans())
 def test_explain_answers_to_any_text(loaded, text, as_json):
     options = ["--json"] if as_json else []

@@ -1,6 +1,6 @@
-"""The claims on real corpora, with default settings, from the command line.
+"""Claims about real corpora, trained from the command line with default settings.
 
-They take some minutes and need files in `RNN_KERAS_CACHE`.
+These tests take some minutes and need the corpora in the folder `RNN_KERAS_CACHE`.
 """
 
 import functools
@@ -34,12 +34,15 @@ def train(*arguments):
 
 @pytest.fixture(scope="module")
 def trained_on_sms(tmp_path_factory):
-    """From a cell and a seed to the folder of its run and what was shown, made once."""
+    """Return a function from a cell and a seed to a run's folder and its output.
+
+    Each run is trained once.
+    """
 
     @functools.cache
     def trained(cell, seed):
         out = tmp_path_factory.mktemp("sms") / "run"
-        # GRU is the default: no option is given.
+        # GRU is the default, so it is trained without an option.
         chosen = () if cell == "gru" else ("--cell", cell)
         return out, train("sms_spam", *chosen, "--seed", seed, "--out", out)
 
@@ -53,7 +56,7 @@ def test_sms_spam_has_its_rows_and_no_repeats_after_splitting(needs_corpus):
     assert (corpus.labels.count("ham"), corpus.labels.count("spam")) == (4827, 747)
     splits = corpus.split()
     assert sum(len(part) for part in splits[:3]) == len(set(corpus.texts))
-    # 403 lines repeat another; 11 more do once entities and spaces are cleaned.
+    # 403 lines repeat another one, and 11 more after entities and spaces are cleaned.
     assert splits.notes == ("414 exact repeats left out",)
 
 
@@ -76,7 +79,7 @@ def test_sms_spam_is_learned(needs_corpus, trained_on_sms):
 @pytest.mark.parametrize(
     ("cell", "least"),
     [
-        # One process each: the runs of a cell are made once.
+        # One process trains all runs of a cell, so that each is trained once.
         pytest.param("gru", 0.945, marks=pytest.mark.xdist_group("gru")),
         pytest.param("simple_rnn", 0.94, marks=pytest.mark.xdist_group("simple_rnn")),
     ],
@@ -93,7 +96,7 @@ def test_sms_spam_is_learned_on_average(cell, least, needs_corpus, trained_on_sm
     assert means["test"] > means["baseline"]
 
 
-def test_chinese_reviews_are_learned_without_an_option(needs_corpus, tmp_path):
+def test_chinese_reviews_are_learned_with_default_settings(needs_corpus, tmp_path):
     needs_corpus("chnsenticorp")
     path = CORPORA["chnsenticorp"].cached
     columns = ("--text-column", "review", "--label-column", "label")
@@ -104,7 +107,7 @@ def test_chinese_reviews_are_learned_without_an_option(needs_corpus, tmp_path):
     assert metrics["baseline"]["accuracy"] == pytest.approx(0.888, abs=0.01)
 
 
-def test_chnsenticorp_says_what_it_leaves_out(needs_corpus):
+def test_chnsenticorp_notes_what_it_leaves_out(needs_corpus):
     needs_corpus("chnsenticorp")
     corpus = load_dataset("chnsenticorp")
     assert len(corpus) == 7765
@@ -122,8 +125,8 @@ def test_imdb_loads_with_its_test_part(needs_corpus):
     assert splits.notes[0].startswith("123 training texts also in the test")
 
 
-def test_counted_shakespeare_costs_what_it_is_known_to(needs_corpus):
-    """Witten-Bell n-grams on the last tenth, made known with the data set's split."""
+def test_n_grams_have_their_known_losses_on_shakespeare(needs_corpus):
+    """The expected losses of n-grams on the last tenth come from other programs."""
     needs_corpus("tiny_shakespeare")
     text = load_text("tiny_shakespeare")
     assert (len(text), len(set(text))) == (1_115_394, 65)
@@ -133,7 +136,7 @@ def test_counted_shakespeare_costs_what_it_is_known_to(needs_corpus):
     losses = ngram_losses(ids[:cut], ids[cut:], 6, 65, "witten_bell").mean(axis=1)
     known = [3.347, 2.486, 2.049, 1.774, 1.669, 1.698]
     np.testing.assert_allclose(losses, known, atol=6e-4)
-    # By Kneser and Ney, counted by another program; the best order is the seventh.
+    # With Kneser-Ney smoothing the best order is the seventh.
     losses = ngram_losses(ids[:cut], ids[cut:], 8, 65).mean(axis=1)
     known = [1.719, 1.561, 1.523, 1.517]
     np.testing.assert_allclose(losses[3:7], known, atol=6e-4)
@@ -152,7 +155,7 @@ def test_series_have_their_steps_and_their_gaps(needs_corpus):
     assert hours.drop(columns="pm2.5").notna().all(axis=None)
 
 
-def test_pairs_and_recordings_are_as_many_as_promised(needs_corpus):
+def test_pairs_and_recordings_have_their_documented_numbers(needs_corpus):
     needs_corpus("tatoeba_fra")
     needs_corpus("spoken_digits")
     pairs, spoken = load_pairs("tatoeba_fra"), load_recordings("spoken_digits")

@@ -145,7 +145,7 @@ def test_templates_are_equally_likely():
 
 def test_a_predictor_from_counts_comes_close_to_the_best_loss():
     """It counts which word follows each pair of words, and is scored on other text."""
-    task = elman_sentences(100_000)
+    task = elman_sentences(70_000)
     pasts = zip(task.inputs[:-1].tolist(), task.inputs[1:].tolist(), strict=True)
     pairs = list(zip(pasts, task.targets[1:].tolist(), strict=True))
     half = len(pairs) // 2
