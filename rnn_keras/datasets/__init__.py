@@ -1,8 +1,9 @@
-"""Files to texts, pairs of texts, series and sound. No TensorFlow.
+"""Data sets from files: labelled texts, pairs of texts, time series and recordings.
 
-`loaders` holds the functions to call; they return what `labelled` and `series` define.
-`corpora` knows the data sets that have a name, `tables` and `table_formats` read
-people's files, and `streaming` reads what is larger than memory.
+Start with `loaders`, which has the functions to call. `labelled` defines the labelled
+texts that they return and their split, `series` the time series. `corpora` lists the
+data sets that have a name, `tables` and `table_formats` read people's own files, and
+`streaming` reads tables that do not fit in memory. Nothing here imports TensorFlow.
 """
 
 from rnn_keras.datasets.corpora import CORPORA, Recordings, cache_folder

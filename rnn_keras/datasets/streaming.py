@@ -257,7 +257,7 @@ class Stream:
         }
         self._check_sizes()
         self.notes = (
-            "read as a stream: exact repeats stay in",
+            "read as a stream, so exact repeats are kept",
             *(
                 f"{count_of(n, 'row')} {why} left out"
                 for why, n in left_out.items()
