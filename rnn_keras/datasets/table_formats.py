@@ -13,7 +13,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -248,34 +248,48 @@ def _read_parquet(path: Path, rows: int | None) -> Iterator[TableChunk]:
             f"{path}: reading .parquet needs another package: pip install pyarrow"
         ) from error
     with open_file(path) as raw:
-        size = os.fstat(raw.fileno()).st_size
-        try:
-            metadata = pq.read_metadata(raw)
-        except pa.ArrowInvalid as error:
-            raise InputError(f"{path}: not a Parquet file, or a damaged one") from error
-        room = max_unpacked_bytes(size)
-        groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-        if sum(group.total_byte_size for group in groups) > room:
-            raise unpacks_too_large(path, size)
+        metadata = _parquet_metadata(path, raw)
         # A text that is repeated a billion times takes a few bytes. Texts are read as
         # indices into their distinct values, so that the size of a batch is known
         # before every value is written out. That is not possible for texts in lists,
         # so few rows of those are read together.
         flat, nested = _columns_of_text(metadata.schema)
         most = 256 if nested else 65_536
-        batches = []
         with pq.ParquetFile(raw, metadata=metadata, read_dictionary=flat) as file:
-            for batch in file.iter_batches(min(rows or most, most)):
-                room -= sum(map(_unpacked_bytes, batch.columns))
-                if room < 0:
-                    raise unpacks_too_large(path, size)
-                if rows is None:
-                    batches.append(batch)
-                elif len(batch):
+            reading = file.iter_batches(min(rows or most, most))
+            batches: Iterable[Any] = _limit_batches(path, raw, reading)
+            if rows is None:
+                batches = [pa.Table.from_batches(list(batches), file.schema_arrow)]
+            for batch in batches:
+                if len(batch):
                     yield _arrow_chunk(batch)
-            whole = pa.Table.from_batches(batches, file.schema_arrow)
-    if len(whole):
-        yield _arrow_chunk(whole)
+
+
+def _parquet_metadata(path: Path, raw: IO[bytes]) -> Any:
+    """Read the description of a Parquet file, and refuse one that is too large."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_metadata(raw)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{path}: not a Parquet file, or a damaged one") from error
+    size = os.fstat(raw.fileno()).st_size
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    if sum(group.total_byte_size for group in groups) > max_unpacked_bytes(size):
+        raise unpacks_too_large(path, size)
+    return metadata
+
+
+def _limit_batches(path: Path, raw: IO[bytes], batches: Iterator[Any]) -> Iterator[Any]:
+    """Yield batches until they are larger together than the file may unpack to."""
+    size = os.fstat(raw.fileno()).st_size
+    room = max_unpacked_bytes(size)
+    for batch in batches:
+        room -= sum(map(_unpacked_bytes, batch.columns))
+        if room < 0:
+            raise unpacks_too_large(path, size)
+        yield batch
 
 
 def _columns_of_text(schema: Any) -> tuple[list[str], list[str]]:
