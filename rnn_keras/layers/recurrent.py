@@ -34,7 +34,10 @@ ACTIVATION_NAMES = {getattr(keras.activations, name): name for name in ACTIVATIO
 
 
 class _FastLoop(keras.layers.RNN):
-    """Replaces the inner loop of the Keras layer that follows among the bases."""
+    """Replaces the inner loop of the Keras layer that follows among the bases.
+
+    `super()` is that layer, since it comes before `RNN` in the order of the bases.
+    """
 
     recurrence_class: ClassVar[type[Recurrence]]
     _starts_at_zero = False

@@ -94,8 +94,8 @@ class Recurrence(ABC):
             h: the state h after step t.
 
         Returns:
-            The part of the gradients of the states before step t that passes by
-            the product with U, and da_t.
+            The part of the gradients of the states before step t that does not go
+            through the product with U, and da_t.
         """
 
     @abstractmethod
@@ -348,8 +348,8 @@ class _BackwardCarry(NamedTuple):
 
     Attributes:
         da: da_t.
-        passed: the part of the gradients of the states after step t-1 that passes by
-            the product with U at step t.
+        passed: the part of the gradients of the states after step t-1 that does not
+            go through the product with U at step t.
         h: the state h after step t-1.
         arrays: the places of da of every step.
         dstates: gradients of the states after step t.
