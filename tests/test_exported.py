@@ -1,18 +1,19 @@
-"""The reader of exports, which knows texts as TensorFlow does."""
+"""Exports run without TensorFlow: the same token ids, and descriptions are checked."""
 
 import json
-import os
 import subprocess
 import sys
 from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from rnn_keras.classification.classifier import TextClassifier
 from rnn_keras.export.tokenizer_rules import tokenizer_rules
-from rnn_keras.exported import ExportedVectorizer
+from rnn_keras.export.writer import export
+from rnn_keras.exported import ExportedClassifier, ExportedVectorizer
 from rnn_keras.layers.text_vectorizer import TextVectorizer
 from rnn_keras.utils.errors import InputError
 
@@ -21,16 +22,29 @@ MODES = {
     "cased": {"lowercase": False},
     "character": {"unit": "character"},
 }
-EVERY = [chr(point) for point in range(0x110000)]  # lone surrogates too
+ALL_CHARACTERS = [chr(point) for point in range(0x110000)]  # lone surrogates too
 SPECIAL = (
     "ΣσςΑαİIıiſẞßŁ'’.:·\u0307\u0301\u0345\u00adʰⅠⓐ²ªºー々〇한あ😀"
     "\0\n\x85\u2028\u3000\ufeff\ufffe"
 )
 
 
+# One character in 64, and all of the scripts with many special cases: Latin, Greek,
+# Cyrillic, Georgian, punctuation, letter-like symbols and presentation forms.
+SOME_CHARACTERS = [
+    character
+    for point, character in enumerate(ALL_CHARACTERS)
+    if point % 64 == 0
+    or point < 0x530
+    or 0x10A0 <= point < 0x1100
+    or 0x1C80 <= point < 0x2200
+    or 0xFB00 <= point < 0xFB20
+]
+
+
 @cache
-def readers(mode, max_length=None):
-    """A vectorizer, and its reader by way of JSON."""
+def vectorizers(mode, max_length=None):
+    """A vectorizer, and the exported one that JSON makes of it."""
     vectorizer = TextVectorizer(**MODES[mode], max_length=max_length)
     vectorizer.adapt(["a b", "Σ ς ΑΣ", SPECIAL, " ".join(SPECIAL)])
     description = {
@@ -41,9 +55,9 @@ def readers(mode, max_length=None):
     return vectorizer, ExportedVectorizer(json.loads(json.dumps(description)))
 
 
-def assert_equal_tokens(vectorizer, reader, texts):
+def assert_equal_tokens(vectorizer, exported, texts):
     for text, expected, found in zip(
-        texts, vectorizer.tokenize(texts), reader.tokenize(texts), strict=True
+        texts, vectorizer.tokenize(texts), exported.tokenize(texts), strict=True
     ):
         if expected != found:
             wrong = [
@@ -54,22 +68,31 @@ def assert_equal_tokens(vectorizer, reader, texts):
             )
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_every_code_point_is_read_as_tensorflow_reads_it(mode):
+@pytest.mark.parametrize(
+    ("mode", "around"),
+    [
+        ("word", "a{}B"),
+        ("cased", "a{}B"),
+        ("character", "a{}B"),
+        # A capital sigma before, after and between.
+        ("word", "A{}Σ"),
+        ("word", "AΣ{}"),
+        ("word", "AΣ{}A"),
+    ],
+)
+@pytest.mark.parametrize(
+    "characters",
+    [
+        pytest.param(SOME_CHARACTERS, id="some"),
+        pytest.param(ALL_CHARACTERS, id="all", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_every_character_is_read_as_tensorflow_reads_it(mode, around, characters):
     texts = [
-        " ".join(f"a{c}B" for c in EVERY[i : i + 4096])
-        for i in range(0, len(EVERY), 4096)
+        " ".join(map(around.format, characters[i : i + 4096]))
+        for i in range(0, len(characters), 4096)
     ]
-    assert_equal_tokens(*readers(mode), texts)
-
-
-@pytest.mark.parametrize("around", ["A{}Σ", "AΣ{}", "AΣ{}A"])
-def test_a_sigma_beside_every_code_point_is_lowered_as_by_tensorflow(around):
-    texts = [
-        " ".join(map(around.format, EVERY[i : i + 4096]))
-        for i in range(0, len(EVERY), 4096)
-    ]
-    assert_equal_tokens(*readers("word"), texts)
+    assert_equal_tokens(*vectorizers(mode), texts)
 
 
 TEXTS = st.text(
@@ -84,35 +107,29 @@ TEXTS = st.text(
 
 @pytest.mark.parametrize("mode", MODES)
 @given(texts=st.lists(TEXTS, min_size=1, max_size=6))
-@settings(max_examples=100, deadline=None)
 def test_ids_are_those_of_the_vectorizer(mode, texts):
-    vectorizer, reader = readers(mode, max_length=7)
-    assert_equal_tokens(vectorizer, reader, texts)
+    vectorizer, exported = vectorizers(mode, max_length=7)
+    assert_equal_tokens(vectorizer, exported, texts)
     expected = vectorizer.encode(texts).ids
-    found = reader.encode(texts)
+    found = exported.encode(texts)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("texts", [[], [""], ["a b" * 9, "", " \n", "b"]], ids=str)
-def test_there_is_a_column_for_texts_without_tokens(mode, texts):
-    vectorizer, reader = readers(mode)
-    np.testing.assert_array_equal(reader.encode(texts), vectorizer.encode(texts).ids)
+def test_texts_without_tokens_get_one_column(mode, texts):
+    vectorizer, exported = vectorizers(mode)
+    np.testing.assert_array_equal(exported.encode(texts), vectorizer.encode(texts).ids)
 
 
-def test_many_sigmas_and_marks_take_no_longer_each():
-    """The rule of the sigma looks as far as marks go, but not again for each."""
-    _, reader = readers("word")
-    (tokens,) = reader.tokenize([("Σ" + "'" * 20_000) * 2 + "'Σ" * 20_000])
+def test_many_sigmas_and_marks_take_linear_time():
+    """The rule of the final sigma looks past marks, but not at all marks each time."""
+    _, exported = vectorizers("word")
+    (tokens,) = exported.tokenize([("Σ" + "'" * 20_000) * 2 + "'Σ" * 20_000])
     assert len(tokens) == 2 + 40_000 + 40_000
     assert tokens[-1] == "ς"
     assert set(tokens[:-1]) == {"σ", "'"}
-
-
-def test_the_rules_are_small():
-    vectorizer, _ = readers("word")
-    assert len(json.dumps(tokenizer_rules(vectorizer))) < 20_000
 
 
 @pytest.mark.parametrize(
@@ -123,24 +140,192 @@ def test_the_rules_are_small():
         ([None], "text 0 is no string but NoneType"),
     ],
 )
-def test_what_is_no_text_is_named_as_by_the_vectorizer(texts, message):
-    for reader in readers("word"):
+def test_anything_but_texts_is_refused_as_by_the_vectorizer(texts, message):
+    for vectorizer in vectorizers("word"):
         with pytest.raises(InputError, match=message):
-            reader.encode(texts)
+            vectorizer.encode(texts)
 
 
-def test_a_locale_with_its_own_lower_case_is_refused():
-    code = (
-        "from rnn_keras import TextVectorizer, text_rules\n"
-        "vectorizer = TextVectorizer(vocabulary=['a'])\n"
-        "try: text_rules.tokenizer_rules(vectorizer)\n"
-        "except ValueError as error: print(error)"
+# -- classifiers ------------------------------------------------------------------
+
+TRAINING = ["so good", "very good", "so bad", "very bad"]
+NEW = ["very good ΣΑΣ", "", "so", "bad bad bad bad bad bad bad"]
+LENGTH = 4
+FILES = {"onnx": "a.onnx", "litert": "b.tflite"}
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    labels = ["good", "good", "bad", "bad"]
+    return TextClassifier.from_texts(
+        TRAINING, labels, units=4, embedding_dim=4, max_length=LENGTH, seed=0
     )
+
+
+@pytest.fixture(scope="module")
+def written(classifier, tmp_path_factory):
+    """A folder with an ONNX and a LiteRT export of one classifier."""
+    folder = tmp_path_factory.mktemp("written")
+    for format, name in FILES.items():
+        export(classifier, folder / name, format)
+    return folder
+
+
+def test_texts_are_classified_without_tensorflow(classifier, written):
+    code = (
+        "import json, sys\n"
+        "from rnn_keras.exported import ExportedClassifier\n"
+        "texts, *paths = sys.argv[1:]\n"
+        "answers = [ExportedClassifier(p).predict(json.loads(texts)) for p in paths]\n"
+        "print(json.dumps(answers))\n"
+        "others = {'tensorflow', 'keras', 'scipy', 'pandas', 'sklearn'}\n"
+        "assert not others & set(sys.modules)"
+    )
+    paths = [str(written / name) for name in FILES.values()]
     shown = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, json.dumps(NEW), *paths],
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "LC_ALL": "tr_TR.UTF-8"},
     )
-    assert shown.stdout.startswith("the locale has lower-casing rules of its own")
+    expected = classifier.predict(NEW)
+    for answers in json.loads(shown.stdout):
+        for (text, label, _, probabilities), answer in zip(
+            answers, expected, strict=True
+        ):
+            assert (text, label) == (answer.text, answer.label)
+            assert probabilities == pytest.approx(answer.probabilities, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", FILES.values())
+def test_one_text_no_text_and_any_iterable_are_answered(name, classifier, written):
+    exported = ExportedClassifier(written / name)
+    assert exported.predict("so good").label == classifier.predict("so good").label
+    assert exported.predict([]) == []
+    assert exported.predict(iter(NEW)) == exported.predict(NEW)
+    np.testing.assert_array_equal(
+        exported.predict_proba(iter(NEW)), exported.predict_proba(NEW)
+    )
+    for size in (0, -1):
+        with pytest.raises(InputError, match=f"batch_size {size}: expected 1 or more"):
+            exported.predict(NEW, batch_size=size)
+        with pytest.raises(InputError, match=f"batch_size {size}: expected 1 or more"):
+            classifier.predict_proba(NEW, batch_size=size)
+
+
+@pytest.mark.parametrize("name", FILES.values())
+def test_ids_of_another_shape_are_refused(name, written):
+    exported = ExportedClassifier(written / name)
+    for ids in (np.zeros(3, int), np.zeros((1, 0), int), np.zeros((0, 3), int)):
+        with pytest.raises(InputError, match=r"expected \(batch, timesteps\), both at"):
+            exported.run(ids)
+    longer = np.full((2, LENGTH + 1), 2)
+    if name == "a.onnx":
+        assert exported.run(longer).shape == (2, 2)
+    else:
+        with pytest.raises(InputError, match="ids have 5 steps; this export takes 4"):
+            exported.run(longer)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"a\.onnx\.json: no such file; expected what export wrote"),
+        ("{", r"a\.onnx\.json: not written by export, or damaged"),
+        ("[]", r"a\.onnx\.json: not written by export, or damaged"),
+        ('{"format_version": 2, "model": "a.onnx"}', "format version 2; expected 1"),
+        ('{"format_version": 1, "model": "b"}', r"belongs to b, not to a\.onnx"),
+    ],
+    ids=str,
+)
+def test_a_description_of_something_else_is_refused(content, message, tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"")
+    if content is not None:
+        (tmp_path / "a.onnx.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        ExportedClassifier(tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("a.onnx", "onnxruntime"), ("b.tflite", "ai_edge_litert")]
+)
+def test_a_missing_runtime_is_named(name, package, written, monkeypatch):
+    for module in [m for m in sys.modules if m.split(".")[0] == package]:
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(
+        InputError, match=r'needs .*: pip install "rnn_keras\[export\]"'
+    ):
+        ExportedClassifier(written / name)
+
+
+@pytest.mark.parametrize("name", FILES.values())
+def test_a_damaged_model_is_refused(name, written, tmp_path):
+    path = tmp_path / name
+    path.write_bytes((written / name).read_bytes()[:100])
+    beside = f"{name}.json"
+    (tmp_path / beside).write_bytes((written / beside).read_bytes())
+    with pytest.raises(InputError, match=rf"{name}: cannot be loaded \(") as error:
+        ExportedClassifier(path)
+    assert "\n" not in str(error.value)
+
+
+def changed(written, tmp_path, change, name="a.onnx"):
+    """A copy of an export with a changed description."""
+    description = json.loads((written / f"{name}.json").read_text("utf-8"))
+    change(description)
+    (tmp_path / name).write_bytes((written / name).read_bytes())
+    (tmp_path / f"{name}.json").write_text(json.dumps(description))
+    return tmp_path / name
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("format", "torch", "format: expected one of onnx, litert"),
+        ("format", None, "format: expected one of"),
+        ("format", "litert", "length: expected 1 to 4096 for litert, null for"),
+        ("class_names", None, "class_names: expected a list of strings"),
+        ("class_names", [], "class_names: expected a list of strings"),
+        ("class_names", [1, 2, 3], "class_names: expected a list of strings"),
+        ("class_names", ["a"], r"shape .1, 2. for one text, .* has 1 class names"),
+        ("vocabulary", {"a": 1}, "vocabulary: expected a list of strings"),
+        ("vocabulary", [["a"]], "vocabulary: expected a list of strings"),
+        ("max_length", "6", "max_length: expected a number of tokens, or null"),
+        ("max_length", -1, "max_length: expected a number of tokens, or null"),
+        ("length", 10**9, "length: expected 1 to 4096"),
+        ("tokenizer", [], "tokenizer: expected an object with the tokenizer's rules"),
+        ("unit", "letter", "unit: expected word or character"),
+        ("unit", ["word"], "unit: expected word or character"),
+        ("lowercase", "no", "lowercase: expected true or false"),
+        ("unknown_id", 10**6, "unknown_id: expected a position in the vocabulary"),
+        ("unknown_id", True, "unknown_id: expected a position in the vocabulary"),
+        ("alone", [1], "alone: expected ranges of code points"),
+        ("alone", [], "alone: expected ranges of code points"),
+        ("spaces", [9, 3], "spaces: expected ranges of code points"),
+        ("cased", [0, 0x110000], "cased: expected ranges of code points"),
+        ("ignorable", ["a", "b"], "ignorable: expected ranges of code points"),
+        ("lower", [0, 10**12, 1, 0], "lower: expected runs of code points"),
+        ("lower", [65, 90, 1, 10**12], "lower: expected runs of code points"),
+        ("lower", [0, 10**6, 1, 0] * 2, "lower: expected runs of code points"),
+        ("lower", [65, 90, 1], "lower: expected runs of code points"),
+        ("special", {"ab": "c"}, "special: expected the text that each character"),
+        ("special", {"a": 1}, "special: expected the text that each character"),
+    ],
+)
+def test_every_entry_of_a_description_is_checked(
+    key, value, message, written, tmp_path
+):
+    def change(description):
+        rules = description["tokenizer"]
+        (rules if key in rules else description)[key] = value
+
+    def without(description):
+        rules = description["tokenizer"]
+        del (rules if key in rules else description)[key]
+
+    with pytest.raises(InputError, match=message) as error:
+        ExportedClassifier(changed(written, tmp_path, change))
+    assert "\n" not in str(error.value)
+    if key not in ("max_length", "length"):
+        with pytest.raises(InputError, match="damaged"):
+            ExportedClassifier(changed(written, tmp_path, without))

@@ -1,8 +1,9 @@
-"""Classifiers for other programs: ONNX, LiteRT, TensorFlow SavedModel.
+"""Classifiers for other programs: TensorFlow SavedModel, ONNX, LiteRT.
 
-`writer` writes and then compares with the original (`verification`); `onnx`,
-`tensorflow` and `tokenizer_rules` make the parts. `rnn_keras.exported` runs
-the result without TensorFlow.
+Read `writer` first: it writes an export, compares it with the original classifier
+(`verification`) and puts it in place (`files`). `onnx` and `tensorflow` write the
+models, and `tokenizer_rules` describes the tokenizer for programs without TensorFlow.
+`rnn_keras.exported` runs ONNX and LiteRT exports there.
 """
 
 from rnn_keras.utils.quiet import attach_quietly

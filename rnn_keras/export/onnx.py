@@ -1,18 +1,17 @@
-"""A classifier as an ONNX graph, of ONNX's own recurrent operations.
+"""Writes a classifier as an ONNX graph, with ONNX's own recurrent operations.
 
-ONNX has RNN, GRU and LSTM with a length for each text, so the graph is written layer
-by layer. tf2onnx 1.17 was tried: it takes seconds, its loops are slower, of
-`rnn_keras.layers` it makes a file that onnxruntime does not load, and it writes a
-choice between numbers as a sum of products, so that the infinity of a masked maximum
-becomes `nan` for a text without tokens.
+ONNX has RNN, GRU and LSTM, each with a length for every text, so the graph is written
+layer by layer. tf2onnx 1.17 was tried instead: it takes seconds, its loops are slower,
+it makes of `rnn_keras.layers` a file that onnxruntime cannot load, and it writes a
+choice between two numbers as a sum of products, so that the infinity in a masked
+maximum becomes `nan` for a text without tokens.
 
-Left out: networks that are no chain of an embedding, recurrent layers, pooling over
-time and Dense, with dropout anywhere; and layers with an option that no builder of
-this package sets. `rnn_keras.export` compares the results.
-
-An ONNX graph that is written node by node.
+A network must be a chain of an embedding, recurrent layers, pooling over time and
+Dense, with dropout anywhere. Layers with an option that no builder of this package sets
+may be refused, or may come out wrong; `rnn_keras.export.writer` compares the answers.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,48 +33,74 @@ if TYPE_CHECKING:
     from rnn_keras.classification.classifier import TextClassifier
 
 
-# Of 2021 and 2022: any runtime that is in use has them.
+# Versions of 2021 and 2022, which every runtime in use can read.
 _OPSET, _IR_VERSION = 17, 8
+_ACTIVATIONS = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu"}
+# Positions of Keras's blocks i, f, g, o in ONNX's order i, o, f, c (c is g).
+_LSTM_ORDER = [0, 3, 1, 2]
 
 
 class Graph:
-    """Nodes and constants, under names that count up."""
+    """An ONNX graph that is written node by node; names are numbered."""
 
     def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
 
-    def add(
-        self, kind: str, *inputs: Any, name: str = "", outputs: int = 1, **options: Any
-    ) -> Any:
-        """A node.
+    def add(self, operation: str, *inputs: Any, name: str = "", **options: Any) -> str:
+        """Add a node with one output.
 
         Args:
-            kind: of ONNX's operations.
-            *inputs: names; what is none is a constant, Python's numbers of one
-                value, int32 or float32.
-            name: of the node and its output, where that matters.
-            outputs: how many.
-            **options: ONNX's attributes.
+            operation: name of an ONNX operation.
+            *inputs: names of outputs; or constants: arrays, and Python's numbers,
+                which become int32 or float32.
+            name: of the node and its output; by default a numbered one.
+            **options: attributes of the operation.
 
         Returns:
-            The name of its output, or a list of several.
+            The name of the output.
         """
-        names = [i if isinstance(i, str) else self._constant(i) for i in inputs]
-        name = name or f"{kind}_{len(self.nodes)}"
-        given = [name] if outputs == 1 else [f"{name}_{i}" for i in range(outputs)]
-        self.nodes.append(helper.make_node(kind, names, given, name=name, **options))
-        return given[0] if outputs == 1 else given
+        name = name or f"{operation}_{len(self._nodes)}"
+        self._add_node(operation, inputs, name, [name], options)
+        return name
 
-    def _constant(self, value: Any) -> str:
+    def add_with_outputs(
+        self, operation: str, outputs: int, *inputs: Any, **options: Any
+    ) -> list[str]:
+        """Add a node with several outputs, and return their names.
+
+        Args:
+            operation: name of an ONNX operation.
+            outputs: number of its outputs.
+            *inputs: as in `add`.
+            **options: attributes of the operation.
+        """
+        name = f"{operation}_{len(self._nodes)}"
+        names = [f"{name}_{i}" for i in range(outputs)]
+        self._add_node(operation, inputs, name, names, options)
+        return names
+
+    def _add_node(
+        self,
+        operation: str,
+        inputs: Sequence[Any],
+        name: str,
+        outputs: list[str],
+        options: dict[str, Any],
+    ) -> None:
+        names = [i if isinstance(i, str) else self._add_constant(i) for i in inputs]
+        node = helper.make_node(operation, names, outputs, name=name, **options)
+        self._nodes.append(node)
+
+    def _add_constant(self, value: Any) -> str:
         if not isinstance(value, np.ndarray):
             value = np.array(value, np.int32 if isinstance(value, int) else np.float32)
-        name = f"constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(value, name))
+        name = f"constant_{len(self._constants)}"
+        self._constants.append(numpy_helper.from_array(value, name))
         return name
 
     def cast(self, x: str, dtype: Any) -> str:
-        """`x` as another type of number."""
+        """`x` with another type of number."""
         to = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return self.add("Cast", x, to=to)
 
@@ -84,29 +109,25 @@ class Graph:
         end = np.iinfo(np.int64).max if end is None else end
         return self.add("Slice", x, *[np.array([n]) for n in (start, end, axis)])
 
-    def total(self, x: str, axis: int, keepdims: bool) -> str:
-        """The sum over an axis."""
+    def sum(self, x: str, axis: int, keepdims: bool) -> str:
+        """The sum of `x` over an axis."""
         return self.add("ReduceSum", x, np.array([axis]), keepdims=int(keepdims))
 
-    def model(self, class_names: list[str], answer: str) -> onnx.ModelProto:
-        """From int32 `ids` `(batch, timesteps)` to floats `(batch, classes)`.
+    def to_model(self, class_names: Sequence[str], answer: str) -> onnx.ModelProto:
+        """The finished model, from int32 `ids` `(batch, timesteps)` to an answer.
 
         Args:
-            class_names: kept as the metadata `class_names`, one a line.
-            answer: the name of the output.
+            class_names: stored as the metadata `class_names`, one per line.
+            answer: name of the output, float32 `(batch, classes)`.
         """
-        inputs = [
-            helper.make_tensor_value_info(
-                "ids", onnx.TensorProto.INT32, ["batch", "timesteps"]
-            )
-        ]
-        outputs = [
-            helper.make_tensor_value_info(
-                answer, onnx.TensorProto.FLOAT, ["batch", len(class_names)]
-            )
-        ]
+        ids = helper.make_tensor_value_info(
+            "ids", onnx.TensorProto.INT32, ["batch", "timesteps"]
+        )
+        output = helper.make_tensor_value_info(
+            answer, onnx.TensorProto.FLOAT, ["batch", len(class_names)]
+        )
         graph = helper.make_graph(
-            self.nodes, "rnn_keras", inputs, outputs, self.constants
+            self._nodes, "rnn_keras", [ids], [output], self._constants
         )
         model = helper.make_model(
             graph,
@@ -119,134 +140,147 @@ class Graph:
         return model
 
 
-_ACTIVATIONS = {"tanh": "Tanh", "sigmoid": "Sigmoid", "relu": "Relu"}
-# Keras's blocks i, f, g, o in the order of ONNX, where g is called c.
-_LSTM_ORDER = [0, 3, 1, 2]
-
-
 def write_onnx(classifier: "TextClassifier", path: Path) -> None:
-    """Write a graph from `ids` `(batch, timesteps)` to `probabilities`.
+    """Write a model from `ids` `(batch, timesteps)` to `probabilities`.
 
     Raises:
-        InputError: for a layer that has no counterpart.
+        InputError: if ONNX has no counterpart for a layer.
     """
     graph = Graph()
     masks = _Masks(graph)
     x = "ids"
     for layer in classifier.network.layers:
         if not isinstance(layer, keras.layers.InputLayer | keras.layers.Dropout):
-            x = _layer(graph, layer, x, masks)
+            x = _add_layer(graph, layer, x, masks)
     if classifier.linear is not None:
-        x = _linear(graph, classifier.linear, x, masks)
+        x = _add_linear_path(graph, classifier.linear, x, masks)
     answer = graph.add("Softmax", x, name="probabilities", axis=-1)
-    model = graph.model(list(classifier.class_names), answer)
+    model = graph.to_model(classifier.class_names, answer)
     path.write_bytes(model.SerializeToString())
 
 
 class _Masks:
-    """Which steps are real, in the shapes that layers need."""
+    """Which token ids are not padding, in the shapes that the layers need.
+
+    Attributes:
+        lengths: number of tokens `(batch,)`.
+        length_column: the same, `(batch, 1)`.
+        has_tokens: booleans `(batch, 1)`.
+        real: booleans `(timesteps, batch, 1)`, `False` at padding.
+    """
 
     def __init__(self, graph: Graph):
         real = graph.add("Not", graph.add("Equal", "ids", 0))
         counted = graph.cast(real, np.int32)
-        self.length = graph.total(counted, 1, keepdims=True)  # (batch, 1)
-        self.lengths = graph.total(counted, 1, keepdims=False)  # (batch,)
-        self.any = graph.add("Greater", self.length, 0)  # (batch, 1)
+        self.lengths = graph.sum(counted, 1, keepdims=False)
+        self.length_column = graph.sum(counted, 1, keepdims=True)
+        self.has_tokens = graph.add("Greater", self.length_column, 0)
         time_first = graph.add("Transpose", real, perm=[1, 0])
-        # (timesteps, batch, 1)
         self.real = graph.add("Unsqueeze", time_first, np.array([2]))
 
 
-def _layer(graph: Graph, layer: keras.layers.Layer, x: str, masks: _Masks) -> str:
+def _add_layer(graph: Graph, layer: keras.layers.Layer, x: str, masks: _Masks) -> str:
+    """Add a layer. Sequences are `(timesteps, batch, features)`, as ONNX reads them."""
     if isinstance(layer, keras.layers.Embedding):
         vectors = graph.add("Gather", _array(layer.embeddings), x)
-        return graph.add("Transpose", vectors, perm=[1, 0, 2])  # time first
+        return graph.add("Transpose", vectors, perm=[1, 0, 2])
     if isinstance(layer, MaskedPooling1D):
-        return _pooled(graph, layer, x, masks)
+        return _add_pooling(graph, layer, x, masks)
     if isinstance(layer, keras.layers.Dense):
-        product = graph.add("MatMul", x, _array(layer.kernel))
-        if layer.use_bias:
-            product = graph.add("Add", product, _array(layer.bias))
-        if layer.activation is keras.activations.linear:
-            return product
-        return graph.add(_activation(layer, layer.activation), product)
-    readers = list(recurrent_layers_in(layer))
-    if not readers or getattr(layer, "merge_mode", "concat") != "concat":
+        return _add_dense(graph, layer, x)
+    rnns = list(recurrent_layers_in(layer))
+    if not rnns or getattr(layer, "merge_mode", "concat") != "concat":
         raise _no_counterpart(layer, f"a {type(layer).__name__}")
-    read = [_recurrent(graph, reader, x, masks) for reader in readers]
+    read = [_add_recurrence(graph, rnn, x, masks) for rnn in rnns]
     return read[0] if len(read) == 1 else graph.add("Concat", *read, axis=-1)
 
 
-def _recurrent(graph: Graph, reader: keras.layers.RNN, x: str, masks: _Masks) -> str:
+def _add_dense(graph: Graph, layer: keras.layers.Dense, x: str) -> str:
+    product = graph.add("MatMul", x, _array(layer.kernel))
+    if layer.use_bias:
+        product = graph.add("Add", product, _array(layer.bias))
+    if layer.activation is keras.activations.linear:
+        return product
+    return graph.add(_activation(layer, layer.activation), product)
+
+
+def _add_pooling(graph: Graph, layer: MaskedPooling1D, x: str, masks: _Masks) -> str:
+    pooled = []
+    if "max" in layer.mode:
+        shown = graph.add("Where", masks.real, x, -np.inf)
+        highest = graph.add("ReduceMax", shown, axes=[0], keepdims=0)
+        pooled.append(graph.add("Where", masks.has_tokens, highest, 0.0))
+    if "mean" in layer.mode:
+        total = graph.sum(graph.add("Where", masks.real, x, 0.0), 0, keepdims=False)
+        count = graph.cast(graph.add("Max", masks.length_column, 1), np.float32)
+        pooled.append(graph.add("Div", total, count))
+    return pooled[0] if len(pooled) == 1 else graph.add("Concat", *pooled, axis=-1)
+
+
+def _add_recurrence(graph: Graph, rnn: keras.layers.RNN, x: str, masks: _Masks) -> str:
+    """Add a recurrent layer that reads in one direction."""
     try:
-        kind = recurrent_kind(reader)
+        kind = recurrent_kind(rnn)
     except ValueError as error:
-        raise _no_counterpart(reader, f"a {type(reader).__name__}") from error
-    cell, options = reader.cell, {}
-    activations = [_activation(reader, cell.activation)]
+        raise _no_counterpart(rnn, f"a {type(rnn).__name__}") from error
+    cell, options = rnn.cell, {}
+    activations = [_activation(rnn, cell.activation)]
     if kind != "SimpleRNN":
-        gate = _activation(reader, cell.recurrent_activation)
+        gate = _activation(rnn, cell.recurrent_activation)
         activations = [gate, *activations]
     if kind == "LSTM":
         activations.append(activations[1])
     if kind == "GRU":
         options["linear_before_reset"] = int(cell.reset_after)
-    each, last = graph.add(
+    each, last = graph.add_with_outputs(
         {"SimpleRNN": "RNN"}.get(kind, kind),
+        2,
         x,
-        *_weights(cell, kind),
+        *_recurrent_weights(cell, kind),
         masks.lengths,
-        outputs=2,
         hidden_size=cell.units,
-        direction="reverse" if reader.go_backwards else "forward",
+        direction="reverse" if rnn.go_backwards else "forward",
         activations=activations,
         **options,
     )
-    # In front of the states stands an axis for the directions of one operation.
-    if reader.return_sequences:
+    # The states have an extra axis, for the directions of one operation.
+    if rnn.return_sequences:
         return graph.add("Squeeze", each, np.array([1]))
     last = graph.add("Squeeze", last, np.array([0]))
-    return graph.add("Where", masks.any, last, 0.0)
+    return graph.add("Where", masks.has_tokens, last, 0.0)
 
 
-def _weights(cell: Any, kind: str) -> list[np.ndarray]:
-    """W and U as rows, and the two biases in a row, behind an axis of one direction."""
+def _recurrent_weights(cell: Any, kind: str) -> list[np.ndarray]:
+    """W, U and the biases of a cell, in ONNX's layout.
+
+    Returns:
+        W `(1, blocks * units, features)`, U `(1, blocks * units, units)` and the
+        biases of W and of U side by side `(1, 2 * blocks * units)`. The first axis is
+        that of the directions.
+    """
     kernels = [_array(cell.kernel).T, _array(cell.recurrent_kernel).T]
     biases = np.zeros((2, len(kernels[0])), np.float32)
     if cell.use_bias:
         bias = _array(cell.bias)
         biases[: len(bias) if bias.ndim == 2 else 1] = bias
     if kind == "LSTM":
-        kernels = [_reordered(k, 0) for k in kernels]
-        biases = _reordered(biases, 1)
+        kernels = [_reorder_lstm_blocks(k, 0) for k in kernels]
+        biases = _reorder_lstm_blocks(biases, 1)
     return [array[None] for array in (*kernels, biases.ravel())]
 
 
-def _reordered(array: np.ndarray, axis: int) -> np.ndarray:
+def _reorder_lstm_blocks(array: np.ndarray, axis: int) -> np.ndarray:
     blocks = np.split(array, 4, axis)
     return np.concatenate([blocks[i] for i in _LSTM_ORDER], axis)
 
 
-def _pooled(graph: Graph, layer: MaskedPooling1D, x: str, masks: _Masks) -> str:
-    pooled = []
-    if "max" in layer.mode:
-        shown = graph.add("Where", masks.real, x, -np.inf)
-        highest = graph.add("ReduceMax", shown, axes=[0], keepdims=0)
-        pooled.append(graph.add("Where", masks.any, highest, 0.0))
-    if "mean" in layer.mode:
-        total = graph.total(graph.add("Where", masks.real, x, 0.0), 0, keepdims=False)
-        count = graph.cast(graph.add("Max", masks.length, 1), np.float32)
-        pooled.append(graph.add("Div", total, count))
-    return pooled[0] if len(pooled) == 1 else graph.add("Concat", *pooled, axis=-1)
-
-
-def _linear(graph: Graph, path: LinearPath, logits: str, masks: _Masks) -> str:
-    """`LinearPath.call`, operation by operation."""
-    keys, real = _ngrams(graph, path.max_ngram, masks)
-    rows = graph.add("Where", real, _find_rows(graph, path, keys), -1)
-    # Equal ones stand side by side once sorted, and count once.
+def _add_linear_path(graph: Graph, path: LinearPath, logits: str, masks: _Masks) -> str:
+    """Add `LinearPath.call`, operation by operation."""
+    keys, real = _add_ngrams(graph, path.max_ngram, masks)
+    rows = graph.add("Where", real, _add_lookup(graph, path, keys), -1)
+    # Once sorted, equal rows are neighbours, and only the first of them counts.
     positions = graph.slice(graph.add("Shape", rows), 1, 2, 0)
-    rows, _ = graph.add("TopK", rows, positions, outputs=2, axis=1)
+    rows, _ = graph.add_with_outputs("TopK", 2, rows, positions, axis=1)
     start = graph.add("Sub", graph.add("Mul", graph.slice(rows, 0, 1, 1), 0), 2)
     before = graph.add("Concat", start, graph.slice(rows, 0, -1, 1), axis=1)
     first = graph.add("Not", graph.add("Equal", rows, before))
@@ -262,13 +296,13 @@ def _linear(graph: Graph, path: LinearPath, logits: str, masks: _Masks) -> str:
     return graph.add("Add", logits, graph.add("Mul", own, scales[1:]))
 
 
-def _ngrams(graph: Graph, max_ngram: int, masks: _Masks) -> tuple[str, str]:
-    """`rnn_keras.linear.ngrams`."""
+def _add_ngrams(graph: Graph, max_ngram: int, masks: _Masks) -> tuple[str, str]:
+    """Add `rnn_keras.layers.ngram_logits.ngrams`, operation by operation."""
     pads = np.array([0, 1, 0, 1])
     ids = graph.add("Pad", "ids", pads, 0)
     key = graph.add("Add", graph.add("Mul", ids, 0), 1)
     position = graph.add("Sub", graph.add("CumSum", key, np.array(1)), 1)
-    after = graph.add("Add", masks.length, 1)
+    after = graph.add("Add", masks.length_column, 1)
     keys, real = [], []
     for n in range(1, max_ngram + 1):
         if n > 1:
@@ -277,17 +311,17 @@ def _ngrams(graph: Graph, max_ngram: int, masks: _Masks) -> tuple[str, str]:
         key = graph.add("Add", graph.add("Mul", key, KEY_MULTIPLIER), tokens)
         if n == 1:
             begun = graph.add("GreaterOrEqual", end, 1)
-            inside = graph.add("LessOrEqual", end, masks.length)
+            inside = graph.add("LessOrEqual", end, masks.length_column)
             inside = graph.add("And", begun, inside)
         else:
             inside = graph.add("LessOrEqual", end, after)
         keys.append(key)
-        real.append(graph.add("And", inside, masks.any))
+        real.append(graph.add("And", inside, masks.has_tokens))
     return graph.add("Concat", *keys, axis=1), graph.add("Concat", *real, axis=1)
 
 
-def _find_rows(graph: Graph, path: LinearPath, keys: str) -> str:
-    """`LinearPath.find_rows`: where keys stand in the table, or -1."""
+def _add_lookup(graph: Graph, path: LinearPath, keys: str) -> str:
+    """Add `LinearPath.find_rows`: the table row of each key, or -1."""
     table = graph.add("Identity", _array(path.keys, np.int32))
     row = graph.add("Mul", keys, 0)
     for i in reversed(range((path.rows - 1).bit_length())):
@@ -299,6 +333,7 @@ def _find_rows(graph: Graph, path: LinearPath, keys: str) -> str:
 
 
 def _activation(layer: keras.layers.Layer, function: Any) -> str:
+    """ONNX's name of an activation function."""
     name = ACTIVATION_NAMES.get(function)
     if name not in _ACTIVATIONS:
         name = name or getattr(function, "__name__", str(function))

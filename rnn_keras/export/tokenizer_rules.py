@@ -1,14 +1,14 @@
-"""What `TextVectorizer` does to each character, found out by asking TensorFlow.
+"""What `TextVectorizer` does to each character, found by asking TensorFlow.
 
-Its tokens come from RE2's regular expressions and ICU's lower case, whose tables of
-Unicode are of other versions than Python's. A program without TensorFlow therefore
-gets what they say of every code point, as ranges that take a few kilobytes.
+Its tokens come from RE2's regular expressions and ICU's lower case, whose Unicode
+tables have other versions than Python's. A program without TensorFlow therefore gets
+their answers for every code point, as ranges that take a few kilobytes.
 
-Lower case hangs on the neighbours in one place only: a capital sigma that ends a word
-becomes another letter than one inside (The Unicode Standard, section 3.13,
-"Final_Sigma"). Which characters count as letters there, and which are passed over, is
-asked as well. Turkish, Azerbaijani and Lithuanian have more such rules, which ICU
-follows in such a locale; they are refused.
+Lower case depends on the neighbours of a character in one case only: a capital sigma
+at the end of a word becomes another letter than one inside (The Unicode Standard,
+section 3.13, "Final_Sigma"). TensorFlow is asked, too, which characters count as
+letters there and which are ignored. ICU has more rules of this kind for Turkish,
+Azerbaijani and Lithuanian locales; in such a locale an export is refused.
 """
 
 from functools import cache
@@ -26,23 +26,27 @@ from rnn_keras.layers.text_vectorizer import (
 )
 from rnn_keras.utils.errors import InputError
 
-# Dotted and dotless i of Turkish, and the dots that Lithuanian keeps.
-_BY_LOCALE = ["I", "I\u0307", "J\u0301", "\u00cc"]
-_EVERYWHERE = ["i", "i\u0307", "j\u0301", "\u00ec"]
+# Turkish has a dotted and a dotless i, and Lithuanian keeps the dot below accents.
+_LOCALE_DEPENDENT = ["I", "I\u0307", "J\u0301", "\u00cc"]
+_LOWER_IN_MOST_LOCALES = ["i", "i\u0307", "j\u0301", "\u00ec"]
 
 
 def tokenizer_rules(vectorizer: TextVectorizer) -> dict[str, Any]:
-    """How `vectorizer` finds tokens, in what JSON has.
+    """The rules by which `vectorizer` finds tokens, ready for JSON.
 
     Returns:
-        `unit`, `lowercase`, `padding_id` and `unknown_id`; of words also `alone`
-        and `spaces`, flat lists of the first and last code point of each range; and
-        where words are lower-cased `lower`, four numbers a run (its first and last
-        code point, the step, and what is added), `special`, texts of more than one
-        character, and the ranges `cased` and `ignorable` of the rule of the sigma.
+        `unit`, `lowercase`, `padding_id` and `unknown_id`.
+
+        If tokens are words, also `alone` (each such character is a token) and
+        `spaces`: flat lists with the first and last code point of each range.
+
+        If words are lower-cased, also `lower` (four numbers for each run: first and
+        last code point, step, and the number to add), `special` (each character that
+        becomes several), and the ranges `cased` and `ignorable`, which the rule for
+        the final sigma needs.
 
     Raises:
-        InputError: if the locale has lower-casing rules of its own.
+        InputError: if the locale has its own rules for lower case.
     """
     rules = {
         "unit": vectorizer.unit,
@@ -59,7 +63,7 @@ def tokenizer_rules(vectorizer: TextVectorizer) -> dict[str, Any]:
 
 
 def _check_locale() -> None:
-    if _decoded(_lower(tf.constant(_BY_LOCALE))) != _EVERYWHERE:
+    if _decode(_lower(tf.constant(_LOCALE_DEPENDENT))) != _LOWER_IN_MOST_LOCALES:
         raise InputError(
             "the locale has lower-casing rules of its own (Turkish, Azerbaijani or "
             "Lithuanian); set LC_ALL=C.UTF-8, for training too"
@@ -68,7 +72,7 @@ def _check_locale() -> None:
 
 @cache
 def _word_rules() -> dict[str, Any]:
-    points, characters = _characters()
+    points, characters = _all_characters()
     return {
         "alone": _ranges(points[is_standalone_token(characters)]),
         "spaces": _ranges(points[is_word_separator(characters)]),
@@ -77,32 +81,33 @@ def _word_rules() -> dict[str, Any]:
 
 @cache
 def _case_rules() -> dict[str, Any]:
-    points, characters = _characters()
-    # Before it lower-cases, the vectorizer has made these one space each.
-    words = ~is_word_separator(characters)
-    points, characters = points[words], tf.boolean_mask(characters, words)
-    lower = _decoded(_lower(characters))
+    points, characters = _all_characters()
+    # The vectorizer makes separators a space each before it lower-cases.
+    inside_words = ~is_word_separator(characters)
+    points = points[inside_words]
+    characters = tf.boolean_mask(characters, inside_words)
+    lower = _decode(_lower(characters))
     changed = [
-        (p, text)
-        for p, text in zip(points.tolist(), lower, strict=True)
-        if text != chr(p)
+        (point, text)
+        for point, text in zip(points.tolist(), lower, strict=True)
+        if text != chr(point)
     ]
-    single = [(p, ord(text)) for p, text in changed if len(text) == 1]
-    ends_word = "aς".encode()
-    # A sigma before a letter is none at the end. Before what is passed over it is,
-    # unless a letter comes after.
-    cased = ~_starts_with(_lower(tf.strings.join(["AΣ", characters])), ends_word)
-    inside = ~_starts_with(_lower(tf.strings.join(["AΣ", characters, "A"])), ends_word)
+    single = [(point, ord(text)) for point, text in changed if len(text) == 1]
+    # A sigma is not final before a cased letter. It is final before an ignorable
+    # character, unless a cased letter follows that one.
+    final = "aς".encode()
+    cased = ~_starts_with(_lower(tf.strings.join(["AΣ", characters])), final)
+    passed = ~_starts_with(_lower(tf.strings.join(["AΣ", characters, "A"])), final)
     return {
         "lower": _runs(single),
-        "special": {chr(p): text for p, text in changed if len(text) != 1},
+        "special": {chr(point): text for point, text in changed if len(text) != 1},
         "cased": _ranges(points[cased]),
-        "ignorable": _ranges(points[inside & ~cased]),
+        "ignorable": _ranges(points[passed & ~cased]),
     }
 
 
-def _characters() -> tuple[np.ndarray, tf.Tensor]:
-    """Every code point but the surrogates, as a number and as a string."""
+def _all_characters() -> tuple[np.ndarray, tf.Tensor]:
+    """Every code point but the surrogates, as numbers and as strings."""
     points = np.r_[0:0xD800, 0xE000:0x110000].astype(np.int32)
     return points, tf.strings.unicode_encode(points[:, None], "UTF-8")
 
@@ -111,7 +116,7 @@ def _lower(strings: tf.Tensor) -> tf.Tensor:
     return tf.strings.lower(strings, encoding="utf-8")
 
 
-def _decoded(strings: tf.Tensor) -> list[str]:
+def _decode(strings: tf.Tensor) -> list[str]:
     return [text.decode() for text in strings.numpy().tolist()]
 
 
@@ -120,7 +125,7 @@ def _starts_with(strings: tf.Tensor, start: bytes) -> np.ndarray:
 
 
 def _ranges(points: np.ndarray) -> list[int]:
-    """First and last of each run of numbers without a gap, one after the other.
+    """First and last number of each stretch without a gap, in one flat list.
 
     >>> _ranges(np.array([1, 2, 3, 7]))
     [1, 3, 7, 7]
@@ -131,7 +136,10 @@ def _ranges(points: np.ndarray) -> list[int]:
 
 
 def _runs(pairs: list[tuple[int, int]]) -> list[int]:
-    """First, last, step and offset of each run of equal steps and offsets.
+    """First, last, step and offset of each run with equal steps and offsets.
+
+    Args:
+        pairs: each code point and its lower case, ascending.
 
     >>> _runs([(65, 97), (66, 98), (256, 257), (258, 259)])
     [65, 66, 1, 32, 256, 258, 2, 1]
