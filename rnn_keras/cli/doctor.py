@@ -95,8 +95,8 @@ def _examine_run(
     lines: list[str] = []
     found = checkup.examine_run(folder, corpus, report=lines.append)
     say(*lines)
-    alone = any(checkup.CHECKED_ALONE in line for line in lines)
-    return found, checkup.CHECKED_ALONE if alone else checkup.CHECKED
+    partly = any(checkup.CHECKED_WITHOUT_TEXTS in line for line in lines)
+    return found, checkup.CHECKED_WITHOUT_TEXTS if partly else checkup.CHECKED
 
 
 def _examine_data(

@@ -1,9 +1,4 @@
-"""What the training doctor says: a sentence with its numbers, and what to do.
-
-The checks are in `rnn_keras.data_checks`, `leaks` and `token_checks`, which look at
-texts, and in `score_checks`, `network_checks` and `embedding_checks`, which look at a
-run. Each gives a `Finding`, or `None` where all is well.
-"""
+"""What the training doctor says: one sentence with numbers, and one with the cure."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, get_args
@@ -11,23 +6,24 @@ from typing import Any, Literal, NamedTuple, get_args
 from rnn_keras.scoring import share_interval
 
 Severity = Literal["error", "warning", "note"]
-SEVERITIES = get_args(Severity)
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+# Number of examples that a finding shows.
 EXAMPLES = 3
 
-# Near the accuracy of most classifiers that are of use; see `score_noise`.
+# Most classifiers that are of use have about this accuracy; see `score_noise`.
 _TYPICAL_ACCURACY = 0.9
 
 
 class Finding(NamedTuple):
-    """One thing that was found.
+    """One thing that a check has found.
 
     Attributes:
-        name: what kind it is of, as "near-repeats".
-        severity: `"error"` where scores or answers cannot be believed, `"warning"`
-            where something should be changed, `"note"` of what is good to know.
-        says: one sentence with the numbers.
-        cure: one sentence that names an option or a function.
-        examples: a few of the texts, tokens or rows, each short.
+        name: kind of finding, such as `"near-repeats"`.
+        severity: `"error"` if scores or answers cannot be trusted, `"warning"` if
+            something should be changed, `"note"` if it is just good to know.
+        says: a sentence that says what was found, with its numbers.
+        cure: what to do, with the name of an option or a function.
+        examples: a few texts, tokens or rows, each short.
     """
 
     name: str
@@ -37,20 +33,21 @@ class Finding(NamedTuple):
     examples: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The finding as a dictionary that JSON can hold."""
         return {**self._asdict(), "examples": list(self.examples)}
 
 
 def by_severity(findings: Iterable[Finding | None]) -> list[Finding]:
-    """Those that are none left out, the worst first, else in their order."""
+    """The findings with the worst first, without `None`; equals keep their order."""
     found = [finding for finding in findings if finding is not None]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def score_noise(n: int) -> float:
-    """How far a score on `n` texts is off by chance: half of its 95 % interval.
+    """How far the accuracy on `n` texts may be off by chance.
 
-    What can move the score by less is not told from chance.
+    It is half the width of the 95 % interval of a typical accuracy. Whatever moves a
+    score by less cannot be told from chance.
     """
     interval = share_interval(_TYPICAL_ACCURACY * n, n)
     return (interval.high - interval.low) / 2

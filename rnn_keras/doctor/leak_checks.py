@@ -1,11 +1,10 @@
-"""Labels that have got into the texts: "[SPAM] ...", "label: pos", an agency's line.
+"""Checks for labels that have leaked into the texts: "[SPAM] ...", "label: pos".
 
-A token that gives a class away is no fault by itself: "free" is honest news of spam,
-and "the" of English. A leak has a place. What a template or a file's heading puts
-there stands at the same distance from the beginning or the end of each text; words
-that people write do not. So what gives a class away is an error or a warning where it
-stands in one place, and else a note. What takes several tokens together to tell is
-not found.
+A token that tells a class is not a fault in itself: "free" is honest evidence of spam,
+and "the" of English. A leak has a fixed place. What a template or a file header adds
+stands at the same distance from the beginning or the end of each text, and words that
+people write do not. So a token that tells a class is an error or a warning if it has a
+fixed place, and a note otherwise. Combinations of several tokens are not looked for.
 """
 
 from collections import Counter
@@ -16,35 +15,50 @@ from rnn_keras.doctor.findings import EXAMPLES, Finding
 from rnn_keras.scoring import share_interval
 from rnn_keras.utils.messages import percent, quote, shorten
 
-# Of the texts that have the token, so many are of the class,
+# A token tells a class if at least this share of the texts that have it are of the
+# class,
 _PRECISION = 0.98
-# surely so many, which takes sixteen texts without an exception,
-_SURE_PRECISION = 0.8
-# and of other classes' texts at most so many have it. Without this, any frequent
-# token of a class that nearly all texts are of would give it away.
-_OTHERS = 0.2
-# Of the class's texts, most have it.
+# with this lower bound of the interval, which takes sixteen texts without an exception,
+_LEAST_PRECISION = 0.8
+# and if at most this share of the other classes' texts have it (upper bound). Without
+# this condition, any frequent token would tell a class that most texts belong to.
+_MOST_ELSEWHERE = 0.2
+# It also has to be in at least this share of the class's texts.
 _COVERAGE = 0.5
-# A template is in nearly all texts of a class; "who" asks for a person in two of three.
+# A template is in nearly all texts of a class; "who" is in two of three questions that
+# ask for a person.
 _TEMPLATE_COVERAGE = 0.8
-# The class's own name is suspicious sooner. A topic is named in some of its texts.
+# The name of the class is suspicious sooner, although texts may name their topic.
 _NAME_COVERAGE = 0.25
 _NAME_PRECISION = 0.9
-# Of the texts that have it, so many have it in the one place:
-_IN_PLACE = 0.9
-# at one distance from an end, or, as a place-name may stand before an agency's, among
-# the first or last few tokens of texts at least four times as long.
-_HEAD = 8
-# Of tokens that tell, the most frequent are looked at closely.
+# A token has a fixed place if this share of its texts have it in the same place: at one
+# distance from an end,
+_SAME_PLACE = 0.9
+# or among so many first or last tokens of texts at least four times as long. (A news
+# agency's name may follow a place name of one word or two.)
+_EDGE = 8
+# The most frequent of the tokens that tell a class; only these are examined.
 _CANDIDATES = 8
 
 
 class _Telltale(NamedTuple):
+    """A token, or the name of a class, that tells the class.
+
+    Attributes:
+        label: the class that it tells.
+        token: the token; several, joined by spaces, for a name.
+        coverage: share of the class's texts that have it.
+        elsewhere: share of the other classes' texts that have it.
+        has_fixed_place: whether it stands in the same place of each text.
+        is_name: whether it is the name of the class.
+        rows: positions of the class's texts that have it.
+    """
+
     label: str
     token: str
     coverage: float
     elsewhere: float
-    in_place: bool
+    has_fixed_place: bool
     is_name: bool
     rows: list[int]
 
@@ -54,23 +68,23 @@ def label_leaks(
     labels: Sequence[str],
     name_tokens: Mapping[str, Sequence[str]],
 ) -> list[Finding]:
-    """Class names, or other tokens, that alone give a class away.
+    """Find class names, or other tokens, that alone tell the class of a text.
 
     Args:
-        tokens: of each text, lower-cased; different texts.
-        labels: one a text.
-        name_tokens: class name to its tokens, made likewise.
+        tokens: lower-case tokens of each text; no text twice.
+        labels: label of each text.
+        name_tokens: lower-case tokens of each class name.
 
     Returns:
-        None to three findings: "label-in-text", "telltale-token", "easy-token".
+        At most one each of "label-in-text", "telltale-token" and "easy-token".
     """
     sizes = Counter(labels)
-    names = _telltale_names(tokens, labels, name_tokens, sizes)
-    others = _telltale_tokens(tokens, labels, sizes)
-    named = {t.label for t in names if t.in_place}
+    names = _find_names(tokens, labels, name_tokens, sizes)
+    others = _find_tokens(tokens, labels, sizes)
+    named = {t.label for t in names if t.has_fixed_place}
     others = [t for t in others if t.label not in named]
-    # An honest name is news, a marked one a fault: the fault comes first, or alone.
-    names = [t for t in names if t.in_place] or names
+    # A name in a fixed place is a fault, and then names elsewhere are not mentioned.
+    names = [t for t in names if t.has_fixed_place] or names
     template = [t for t in others if _is_template(t)]
     easy = [t for t in others if not _is_template(t) and t.token.isalnum()]
     found = [
@@ -81,46 +95,13 @@ def label_leaks(
     return [finding for finding in found if finding is not None]
 
 
-def _is_template(telltale: _Telltale) -> bool:
-    # A full stop or a question mark stands at the end because that is its place.
-    written = any(character.isalnum() for character in telltale.token)
-    return telltale.in_place and written and telltale.coverage >= _TEMPLATE_COVERAGE
-
-
-def _telltale_tokens(
-    tokens: Sequence[Sequence[str]], labels: Sequence[str], sizes: Counter[str]
-) -> list[_Telltale]:
-    """Of every class the token that covers most of it, one in its place first."""
-    counts: dict[str, Counter[str]] = {label: Counter() for label in sizes}
-    everywhere: Counter[str] = Counter()
-    for words, label in zip(tokens, labels, strict=True):
-        here = set(words)
-        counts[label].update(here)
-        everywhere.update(here)
-    found = []
-    for label, in_class in counts.items():
-        telling = [
-            token
-            for token, n in in_class.items()
-            if n >= _COVERAGE * sizes[label]
-            and _tells(n, everywhere[token], sizes[label], len(labels), _PRECISION)
-        ]
-        telling.sort(key=lambda token: (-in_class[token], token))
-        candidates = [
-            _telltale(label, [token], tokens, labels, sizes)
-            for token in telling[:_CANDIDATES]
-        ]
-        if candidates:
-            found.append(max(candidates, key=lambda t: (_is_template(t), t.coverage)))
-    return found
-
-
-def _telltale_names(
+def _find_names(
     tokens: Sequence[Sequence[str]],
     labels: Sequence[str],
     name_tokens: Mapping[str, Sequence[str]],
     sizes: Counter[str],
 ) -> list[_Telltale]:
+    """Every class name that tells its class."""
     found = []
     lines = [f" {' '.join(words)} " for words in tokens]
     for label, name in name_tokens.items():
@@ -130,100 +111,164 @@ def _telltale_names(
         if hits >= _NAME_COVERAGE * sizes[label] and _tells(
             hits, len(having), sizes[label], len(labels), _NAME_PRECISION
         ):
-            found.append(_telltale(label, list(name), tokens, labels, sizes, True))
+            telltale = _examine(label, list(name), tokens, labels, sizes, is_name=True)
+            found.append(telltale)
+    return found
+
+
+def _find_tokens(
+    tokens: Sequence[Sequence[str]], labels: Sequence[str], sizes: Counter[str]
+) -> list[_Telltale]:
+    """For each class the token that tells it best, if there is one.
+
+    That is one of a template, or else the token that most of the class's texts have.
+    """
+    texts_with: dict[str, Counter[str]] = {label: Counter() for label in sizes}
+    all_texts_with: Counter[str] = Counter()
+    for words, label in zip(tokens, labels, strict=True):
+        distinct = set(words)
+        texts_with[label].update(distinct)
+        all_texts_with.update(distinct)
+    found = []
+    for label, counts in texts_with.items():
+        telling = [
+            token
+            for token, n in counts.items()
+            if n >= _COVERAGE * sizes[label]
+            and _tells(n, all_texts_with[token], sizes[label], len(labels), _PRECISION)
+        ]
+        telling.sort(key=lambda token: (-counts[token], token))
+        candidates = [
+            _examine(label, [token], tokens, labels, sizes)
+            for token in telling[:_CANDIDATES]
+        ]
+        if candidates:
+            found.append(max(candidates, key=lambda t: (_is_template(t), t.coverage)))
     return found
 
 
 def _tells(hits: int, total: int, size: int, texts: int, precision: float) -> bool:
-    """Whether a token gives a class away in the texts that have it.
+    """Whether a token tells the class of the texts that have it.
 
     Args:
-        hits: texts of the class that have it.
-        total: texts that have it.
-        size: texts of the class.
-        texts: all.
-        precision: share of `total` that must be of the class.
+        hits: number of the class's texts that have the token.
+        total: number of all texts that have it.
+        size: number of the class's texts.
+        texts: number of all texts.
+        precision: share of `total` that must belong to the class.
     """
     if hits < precision * total or size == texts or not total:
         return False
     return (
-        share_interval(hits, total).low >= _SURE_PRECISION
-        and share_interval(total - hits, texts - size).high <= _OTHERS
+        share_interval(hits, total).low >= _LEAST_PRECISION
+        and share_interval(total - hits, texts - size).high <= _MOST_ELSEWHERE
     )
 
 
-def _telltale(
+def _examine(
     label: str,
     wanted: list[str],
     tokens: Sequence[Sequence[str]],
     labels: Sequence[str],
     sizes: Counter[str],
+    *,
     is_name: bool = False,
 ) -> _Telltale:
-    rows, heads, tails, lengths, elsewhere = [], [], [], [], 0
+    """Find where the wanted tokens stand in the texts of each class.
+
+    Args:
+        label: the class that they tell.
+        wanted: one token, or those of a name.
+        tokens: tokens of each text.
+        labels: label of each text.
+        sizes: number of texts of each class.
+        is_name: whether they are the name of the class.
+    """
+    rows, before, after, lengths, elsewhere = [], [], [], [], 0
     for i, words in enumerate(tokens):
         if wanted[0] not in words:
             continue
-        places = _places(words, wanted)
-        if places and labels[i] == label:
+        starts = _occurrences(words, wanted)
+        if starts and labels[i] == label:
             rows.append(i)
-            heads.append(places[0])
-            tails.append(len(words) - len(wanted) - places[-1])
+            before.append(starts[0])
+            after.append(len(words) - len(wanted) - starts[-1])
             lengths.append(len(words))
-        elif places:
+        elif starts:
             elsewhere += 1
     return _Telltale(
         label,
         " ".join(wanted),
         len(rows) / sizes[label],
         elsewhere / max(1, len(labels) - sizes[label]),
-        _in_place(heads, tails, lengths),
+        _have_fixed_place(before, after, lengths),
         is_name,
         rows,
     )
 
 
-def _places(words: Sequence[str], wanted: list[str]) -> list[int]:
+def _occurrences(words: Sequence[str], wanted: list[str]) -> list[int]:
+    """The positions in `words` at which `wanted` begins."""
     starts = (i for i, word in enumerate(words) if word == wanted[0])
     return [i for i in starts if list(words[i : i + len(wanted)]) == wanted]
 
 
-def _in_place(heads: list[int], tails: list[int], lengths: list[int]) -> bool:
-    """From its distances from the beginning and the end of the texts that have it."""
-    typical = sorted(lengths)[len(lengths) // 2]
-    for places in (heads, tails):
-        most = Counter(places).most_common(1)[0][1]
-        near = sum(place < _HEAD for place in places)
-        if most >= _IN_PLACE * len(places):
+def _have_fixed_place(before: list[int], after: list[int], lengths: list[int]) -> bool:
+    """Whether a token stands in the same place of nearly all texts that have it.
+
+    Args:
+        before: number of tokens before its first occurrence in each text.
+        after: number of tokens after its last occurrence.
+        lengths: number of tokens of each text.
+    """
+    typical_length = sorted(lengths)[len(lengths) // 2]
+    for distances in (before, after):
+        same = Counter(distances).most_common(1)[0][1]
+        near = sum(distance < _EDGE for distance in distances)
+        if same >= _SAME_PLACE * len(distances):
             return True
-        if typical >= 4 * _HEAD and near >= _IN_PLACE * len(places):
+        if typical_length >= 4 * _EDGE and near >= _SAME_PLACE * len(distances):
             return True
     return False
+
+
+def _is_template(telltale: _Telltale) -> bool:
+    # A full stop or a question mark stands at the end because it belongs there.
+    is_word = any(character.isalnum() for character in telltale.token)
+    covers = telltale.coverage >= _TEMPLATE_COVERAGE
+    return telltale.has_fixed_place and is_word and covers
 
 
 def _finding(
     name: str, telltales: list[_Telltale], tokens: Sequence[Sequence[str]]
 ) -> Finding | None:
+    """A finding about the telltale with the highest coverage."""
     if not telltales:
         return None
     worst = max(telltales, key=lambda t: t.coverage)
-    more = len(telltales) - 1
-    also = f", and {more} more classes have the like" if more > 1 else ""
-    also = ", and one more class has the like" if more == 1 else also
-    place = ", always in one place" if worst.in_place else ""
     label = repr(shorten(worst.label))
     what = f"The name of class {label}" if worst.is_name else repr(shorten(worst.token))
-    of = "its texts" if worst.is_name else f"the texts of {label}"
-    marked = name != "easy-token" and worst.in_place
+    texts = "its texts" if worst.is_name else f"the texts of class {label}"
+    place = ", always in the same place" if worst.has_fixed_place else ""
+    is_fault = name != "easy-token" and worst.has_fixed_place
     return Finding(
         name,
-        ("error" if worst.is_name else "warning") if marked else "note",
-        f"{what} stands in {percent(worst.coverage)} of {of} and in "
-        f"{percent(worst.elsewhere)} of the others{place}{also}.",
-        "Take it out of the texts before you train: new texts will not have it, and "
-        "the scores count on it."
-        if marked
-        else "If new texts will have it too, one word decides and `LinearBaseline` "
-        "will do; else take it out of the texts.",
+        ("error" if worst.is_name else "warning") if is_fault else "note",
+        f"{what} is in {percent(worst.coverage)} of {texts} and in "
+        f"{percent(worst.elsewhere)} of the others{place}{_others(telltales)}.",
+        "Take it out of the texts before you train: new texts will not have it, but "
+        "the scores rely on it."
+        if is_fault
+        else "If new texts will have it too, one word decides and `LinearBaseline` is "
+        "enough; otherwise take it out of the texts.",
         tuple(quote(" ".join(tokens[i])) for i in worst.rows[:EXAMPLES]),
     )
+
+
+def _others(telltales: list[_Telltale]) -> str:
+    """How many more classes are told in the same way, as the end of a sentence."""
+    others = len(telltales) - 1
+    if not others:
+        return ""
+    classes = "1 more class" if others == 1 else f"{others} more classes"
+    return f"; the same holds for {classes}"

@@ -1,13 +1,13 @@
-"""The training doctor, after training: looks at a run, or at any network.
+"""The training doctor after training: examines a run, or any network.
 
-`examine_run` runs every check of `score_checks`, `network_checks` and
-`embedding_checks` on the folder of a run, and those of `token_checks` with the run's
-own vectorizer; `examine_network` those that need no texts on a Keras model. Each can
-be called alone, too. What the texts themselves show is in `rnn_keras.doctor`.
+`examine_run` runs every check of `training_checks` and `network_checks` on the folder
+of a run, and those of `token_checks` with the run's own vectorizer. `examine_network`
+runs the checks that need no texts on a Keras model. What the texts themselves show is
+in `rnn_keras.doctor.data_examination`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -16,10 +16,8 @@ import tensorflow as tf
 
 from rnn_keras.classification.classifier import TextClassifier
 from rnn_keras.datasets.labelled import LabelledTexts, Splits, class_indices
-from rnn_keras.doctor import network_checks, token_checks
-from rnn_keras.doctor import network_checks as embedding_checks
-from rnn_keras.doctor import training_checks as score_checks
-from rnn_keras.doctor.data_examination import lengths_of, sample_of, unknown_in
+from rnn_keras.doctor import network_checks, token_checks, training_checks
+from rnn_keras.doctor.data_examination import Report, draw_sample
 from rnn_keras.doctor.findings import Finding, by_severity
 from rnn_keras.doctor.training_checks import History
 from rnn_keras.experiments.run_files import (
@@ -34,67 +32,64 @@ from rnn_keras.layers.text_vectorizer import PADDING_ID, UNKNOWN_ID, TextVectori
 from rnn_keras.utils.errors import InputError, reason_within
 from rnn_keras.utils.messages import shorten
 
-# Predictions take most of the time: 2,000 reviews some ten seconds on two cores.
-_PREDICTED = 2_000
-# Step by step, outside of the fast loop, a network reads some hundred steps a second.
-_TEXTS, _STEPS = 16, 200
-_TEXTS_TO_PAD = 64
-# Run step by step, a network that is no chain of layers fails in one of these ways.
-_NO_CHAIN = (ValueError, TypeError, tf.errors.OpError)
+# Predictions take most of the time: some ten seconds for 2,000 reviews on two cores.
+_PREDICTED_TEXTS = 2_000
+# Step by step, outside the fast loop, a network reads some hundred steps a second.
+_STEPWISE_TEXTS, _STEPWISE_STEPS = 16, 200
+_PADDED_TEXTS = 64
+# What a network that is not a chain of layers raises when it is run step by step.
+_NOT_A_CHAIN = (ValueError, TypeError, tf.errors.OpError)
 
 CHECKED = (
     "loss, scores, overfitting, padding, saturation, gradients, embeddings, length, "
     "unknown tokens, unit"
 )
-CHECKED_ALONE = "loss, baseline, overfitting, padding, embeddings"
-
-Report = Callable[[str], None]
-
-
-def _silent(line: str) -> None:
-    pass
+CHECKED_WITHOUT_TEXTS = "loss, baseline, overfitting, padding, embeddings"
 
 
 def examine_run(
-    folder: str | Path, data: LabelledTexts | None = None, *, report: Report = _silent
+    folder: str | Path,
+    data: LabelledTexts | None = None,
+    *,
+    report: Report = lambda line: None,
 ) -> list[Finding]:
-    """What is to be known of a finished run.
+    """Find what is wrong with a finished run.
 
     Args:
         folder: holds `model.keras`, `metrics.json` and `history.csv`.
-        data: the labelled texts that it was made of, which are divided again as they
-            were; or others, which then are new texts. By default the source that
-            the run names, if it can be loaded and gives the same parts.
-        report: is given lines on what is not looked at, or in part only.
+        data: the labelled texts that the run was made of, which are divided again as
+            they were then; or other texts, which count as new ones. By default the
+            source that the run names, if it can be loaded and gives the same parts.
+        report: receives a line for everything that is not checked, or on a sample only.
 
     Returns:
-        The worst first; empty where nothing is found.
+        The findings, the worst first; empty if there are none.
 
     Raises:
-        InputError: if a file is missing or damaged, or `data` has a label that is
-            none of the classes.
+        InputError: if a file is missing or damaged, or `data` has a label that is not
+            one of the classes.
     """
     folder = Path(folder)
     files = read_run(folder)
     classifier = TextClassifier.load(folder / "model.keras")
     if list(classifier.class_names) != files.metrics["class_names"]:
         raise InputError(f"{folder}: model.keras and metrics.json have other classes")
-    splits, texts = _texts(files, data, report)
-    found = _of_history(files, _shares(files, splits))
+    splits, texts = _texts_for(files, data, report)
+    found = _check_history(files, _class_shares(files, splits))
     baseline = files.metrics["baseline"]
-    found.append(score_checks.behind_baseline(files.metrics["test"], baseline))
+    found.append(training_checks.behind_baseline(files.metrics["test"], baseline))
     if texts is None:
-        found += _of_scores(files)
-        ids = _any_ids(classifier.preprocessor.vocabulary_size())
+        found += _check_scores(files)
+        ids = _random_ids(classifier.preprocessor.vocabulary_size())
         found.append(network_checks.padding_changes_answers(classifier.network, ids))
     else:
-        found += _of_answers(classifier, texts, report)
-        found += _of_reading(classifier.preprocessor, texts)
-        sample = sample_of(texts, _TEXTS_TO_PAD)
+        found += _check_answers(classifier, texts, report)
+        found += _check_tokens(classifier.preprocessor, texts)
+        sample = draw_sample(texts, _PADDED_TEXTS)
         ids = classifier.preprocessor.encode(sample.texts).ids
         labels = class_indices(sample.labels, classifier.class_names)
-        found += _of_network(classifier.network, ids, labels, report)
-    found += _of_rows(classifier, splits, texts)
+        found += _check_network(classifier.network, ids, labels, report)
+    found += _check_embeddings(classifier, splits, texts)
     return by_severity(found)
 
 
@@ -104,83 +99,89 @@ def examine_network(
     labels: np.ndarray,
     history: History | keras.callbacks.History | None = None,
     *,
-    report: Report = _silent,
+    report: Report = lambda line: None,
 ) -> list[Finding]:
-    """What is to be known of a trained network, of this package or any other.
+    """Find what is wrong with a trained network, from this package or not.
 
     Args:
         network: from token ids `(batch, timesteps)` to logits; 0 is padding.
-        ids: texts that it was trained on `(texts, timesteps)`.
-        labels: their class indices `(texts,)`.
-        history: of its training with cross-entropy: what `fit` returned, or its
-            `history`.
-        report: is given lines on what is not looked at.
+        ids: token ids of training texts, `(texts, timesteps)`.
+        labels: class indices of these texts, `(texts,)`.
+        history: history of a training with cross-entropy: what `fit` returned, or its
+            attribute `history`.
+        report: receives a line for everything that is not checked.
 
     Returns:
-        The worst first; empty where nothing is found.
+        The findings, the worst first; empty if there are none.
 
     Raises:
-        InputError: if there are no texts, or not as many labels, or the network, the
-            ids, the labels or the history are of another kind.
+        InputError: if there are no texts, the numbers of texts and labels differ, or
+            an argument is something else than described here.
     """
-    ids, labels = network_checks.checked_inputs(network, ids, labels)
+    ids, labels = network_checks.check_network_and_texts(network, ids, labels)
     found: list[Finding | None] = []
     if history is not None:
         history = checked_history(history, "history")
         shares = np.bincount(labels) / len(labels)
         found += [
-            score_checks.loss_not_finite(history),
-            score_checks.loss_jumps(history),
-            score_checks.loss_at_chance(history, shares),
-            *score_checks.overfitting(history),
+            training_checks.loss_not_finite(history),
+            training_checks.loss_jumps(history),
+            training_checks.loss_at_chance(history, shares),
+            *training_checks.overfitting(history),
         ]
-    rows = np.random.default_rng(0).permutation(len(ids))[:_TEXTS_TO_PAD]
-    found += _of_network(network, ids[rows], labels[rows], report)
+    rows = np.random.default_rng(0).permutation(len(ids))[:_PADDED_TEXTS]
+    found += _check_network(network, ids[rows], labels[rows], report)
     counts = np.bincount(ids.ravel())
     names = [f"id {i}" for i in range(len(counts))]
-    found += embedding_checks.dead_embeddings(network, names, counts)
+    found += network_checks.dead_embeddings(network, names, counts)
     return by_severity(found)
 
 
-def _texts(
+def _texts_for(
     files: RunFiles, data: LabelledTexts | None, report: Report
 ) -> tuple[Splits | None, LabelledTexts | None]:
-    """The run's parts, if they are known, and texts to look at its answers with."""
+    """The parts of the run, if they are known, and texts to check its answers on."""
     metrics = files.metrics
     corpus = load_source(metrics) if data is None else data
     splits = None if corpus is None else texts_of_run(metrics, corpus)
     if splits is not None:
         return splits, splits.test
     if data is None:
-        why = "are not there, are others, or are too many to be held in memory"
-        hint = "gives them"
+        why = "are missing, have changed, or are too many to be held in memory"
+        hint = "to give them"
         if was_streamed(metrics):
-            why = "were read as a stream, whose parts are not made again here"
-            hint = "gives others"
+            why = "were read as a stream, whose parts cannot be made again here"
+            hint = "to give others"
         report(
-            f"{metrics['source']}: the texts of the run {why}; only {CHECKED_ALONE} "
-            f"looked at (--data {hint})"
+            f"{metrics['source']}: the texts of the run {why}; only "
+            f"{CHECKED_WITHOUT_TEXTS} checked (use --data {hint})"
         )
         return None, None
-    what = "not the texts of the run; looked at as new ones"
+    what = "these are not the texts of the run, so they are examined as new texts"
     if was_streamed(metrics):
-        what = "looked at as new texts; what the run read as a stream is not known"
+        what = "examined as new texts; which texts the run read as a stream is unknown"
     report(f"{data.source}: {what}")
     others = data.test or data
     class_indices(others.labels, metrics["class_names"])
     return None, others
 
 
-def _of_history(
+def _check_history(
     files: RunFiles, shares: Sequence[float] | None
 ) -> list[Finding | None]:
+    """Check the losses and accuracies of the epochs.
+
+    Args:
+        files: files of the run.
+        shares: share of each class among the training texts, if known.
+    """
     history, metrics = files.history, files.metrics
     sizes = metrics["texts"]
     return [
-        score_checks.loss_not_finite(history),
-        score_checks.loss_jumps(history),
-        score_checks.loss_at_chance(history, shares, len(metrics["class_names"])),
-        *score_checks.overfitting(
+        training_checks.loss_not_finite(history),
+        training_checks.loss_jumps(history),
+        training_checks.loss_at_chance(history, shares, len(metrics["class_names"])),
+        *training_checks.overfitting(
             history,
             trained=sizes.get("train"),
             validated=sizes.get("validation"),
@@ -189,98 +190,124 @@ def _of_history(
     ]
 
 
-def _of_scores(files: RunFiles) -> list[Finding | None]:
-    """Where there are no texts: whether all get one answer."""
-    whole = score_checks.one_answer(files.metrics["test"])
-    if whole is not None or not files.metrics["ngrams"]:
-        return [whole]
+def _check_scores(files: RunFiles) -> list[Finding | None]:
+    """Find out from the scores, without texts, whether all texts get one answer."""
+    found = training_checks.one_answer(files.metrics["test"])
+    if found is not None or not files.metrics["ngrams"]:
+        return [found]
     network = files.metrics["network"]
-    return [score_checks.one_answer(network, "network without its n-grams")]
+    return [training_checks.one_answer(network, "network without its n-grams")]
 
 
-def _of_answers(
+def _check_answers(
     classifier: TextClassifier, texts: LabelledTexts, report: Report
 ) -> list[Finding | None]:
-    """Of the classifier, and of its network alone, which n-grams can hide."""
-    sample = sample_of(texts, _PREDICTED)
+    """Check the answers of the classifier, then those of its network alone.
+
+    The n-grams of the linear path can hide that the network has learned nothing.
+    """
+    sample = draw_sample(texts, _PREDICTED_TEXTS)
     if len(sample) < len(texts):
-        report(f"answers: to {len(sample):,} of {len(texts):,} texts")
+        report(f"answers: checked on {len(sample):,} of {len(texts):,} texts")
     names = classifier.class_names
     true = class_indices(sample.labels, names)
 
     def check(model: TextClassifier, what: str) -> Finding | None:
         predicted = model.predict_proba(sample.texts).argmax(axis=1)
-        return score_checks.no_better_than_majority(true, predicted, len(names), what)
+        return training_checks.no_better_than_majority(
+            true, predicted, len(names), what
+        )
 
-    whole = check(classifier, "classifier")
-    if whole is not None or classifier.linear is None:
-        return [whole]
+    found = check(classifier, "classifier")
+    if found is not None or classifier.linear is None:
+        return [found]
     alone = TextClassifier(classifier.network, classifier.preprocessor, names)
     return [check(alone, "network without its n-grams")]
 
 
-def _of_reading(
+def _check_tokens(
     vectorizer: TextVectorizer, texts: LabelledTexts
 ) -> list[Finding | None]:
-    sample = sample_of(texts, _PREDICTED)
+    """Check how the run's vectorizer reads the texts."""
+    sample = draw_sample(texts, _PREDICTED_TEXTS)
     words = TextVectorizer("word").tokenize(sample.texts)
-    lengths = lengths_of(sample.texts, words, vectorizer.unit)
+    lengths = token_checks.count_tokens(sample.texts, words, vectorizer.unit)
     return [
         token_checks.wrong_unit(sample.texts, words, vectorizer.unit),
         token_checks.cut_texts(lengths, vectorizer.max_length),
-        unknown_in(sample.texts, vectorizer),
+        token_checks.unknown_tokens_of(sample.texts, vectorizer),
     ]
 
 
-def _of_network(
+def _check_network(
     network: keras.Model, ids: np.ndarray, labels: np.ndarray, report: Report
 ) -> list[Finding | None]:
+    """Check padding, saturation and gradients on a few texts.
+
+    Args:
+        network: from token ids to logits.
+        ids: token ids `(texts, timesteps)`, padded with 0.
+        labels: class indices `(texts,)`.
+        report: receives a line if the network cannot be run step by step.
+    """
     found = [network_checks.padding_changes_answers(network, ids)]
-    read = np.flatnonzero((ids != 0).any(axis=1))[:_TEXTS]
-    few = ids[read] if network.input_shape[1] is not None else _shortened(ids[read])
+    filled = np.flatnonzero((ids != 0).any(axis=1))[:_STEPWISE_TEXTS]
+    few = ids[filled]
+    if network.input_shape[1] is None:
+        few = _first_tokens(few, _STEPWISE_STEPS)
     try:
         found.append(network_checks.saturated_units(network, few))
-        found.append(network_checks.lost_gradients(network, few, labels[read]))
-    except _NO_CHAIN as error:
+        found.append(network_checks.lost_gradients(network, few, labels[filled]))
+    except _NOT_A_CHAIN as error:
         reason = shorten(reason_within(error), 150)
-        report(f"saturation and gradients not looked at: {reason}")
+        report(f"saturation and gradients not checked: {reason}")
     return found
 
 
-def _shortened(ids: np.ndarray) -> np.ndarray:
-    """The first tokens of each text, whichever side it is padded on."""
-    rows = [row[row != 0][:_STEPS] for row in ids]
+def _first_tokens(ids: np.ndarray, most: int) -> np.ndarray:
+    """At most so many first tokens of each text, padded on the right with 0.
+
+    Args:
+        ids: token ids `(texts, timesteps)`, padded with 0 on either side.
+        most: largest number of tokens.
+    """
+    rows = [row[row != 0][:most] for row in ids]
     longest = max(map(len, rows), default=1)
     return np.array([np.pad(row, (0, longest - len(row))) for row in rows])
 
 
-def _of_rows(
+def _check_embeddings(
     classifier: TextClassifier, splits: Splits | None, texts: LabelledTexts | None
 ) -> list[Finding | None]:
+    """Check the rows of the embedding.
+
+    Args:
+        classifier: the classifier of the run.
+        splits: parts of the run, if they are known.
+        texts: new texts, if there are any.
+    """
     vectorizer, network = classifier.preprocessor, classifier.network
     tokens, counts = vectorizer.get_vocabulary(), None
     if splits is not None:
         ids = vectorizer.encode(splits.train.texts).ids
         counts = np.bincount(ids.ravel(), minlength=len(tokens))
     found: list[Finding | None] = []
-    found += embedding_checks.dead_embeddings(network, tokens, counts)
+    found += network_checks.dead_embeddings(network, tokens, counts)
     if texts is not None:
-        ids = vectorizer.encode(sample_of(texts, _PREDICTED).texts).ids
-        unknown, read = np.sum(ids == UNKNOWN_ID), np.sum(ids != PADDING_ID)
-        found.append(
-            embedding_checks.untrained_unknown(network, int(unknown), int(read), counts)
-        )
+        ids = vectorizer.encode(draw_sample(texts, _PREDICTED_TEXTS).texts).ids
+        unknown, read = int(np.sum(ids == UNKNOWN_ID)), int(np.sum(ids != PADDING_ID))
+        found.append(network_checks.untrained_unknown(network, unknown, read, counts))
     return found
 
 
-def _shares(files: RunFiles, splits: Splits | None) -> list[float] | None:
-    """Of the classes among the training texts, if anything tells them."""
+def _class_shares(files: RunFiles, splits: Splits | None) -> list[float] | None:
+    """Share of each class among the training texts; `None` if nothing tells it."""
     counts = files.metrics.get("labels")
     if splits is not None:
         counts = Counter(splits.train.labels)
     return counts and [n / sum(counts.values()) for n in counts.values()]
 
 
-def _any_ids(vocabulary_size: int) -> np.ndarray:
-    """Token ids of no text, to read where there is none."""
-    return np.random.default_rng(0).integers(1, vocabulary_size, (_TEXTS, 20))
+def _random_ids(vocabulary_size: int) -> np.ndarray:
+    """Random token ids, for a network of which no text is known."""
+    return np.random.default_rng(0).integers(1, vocabulary_size, (_STEPWISE_TEXTS, 20))

@@ -1,46 +1,61 @@
-"""What can be wrong with how texts are read: cut, unknown, or by the wrong unit.
-
-Everything here counts tokens that a `TextVectorizer` made; nothing is read anew.
-"""
+"""Checks of how texts are read: cut, full of unknown tokens, or in the wrong unit."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from rnn_keras.doctor.findings import EXAMPLES, Finding
+from rnn_keras.layers.text_vectorizer import TextVectorizer
 from rnn_keras.scoring import share_interval
 from rnn_keras.utils.messages import percent, quote
 
-# The recipe cuts one text in a hundred by itself. From one in twenty on it is a fact
-# to know, and where most are cut the choice was wrong.
+# The default `max_length` cuts one text in a hundred. It is worth a note from one in
+# twenty on, and a wrong choice where most texts are cut.
 _MANY_CUT = 0.05
 _MOST_CUT = 0.5
-# Running text in English has a few per cent unknown. From a tenth on there is one in
-# nearly every sentence; from a quarter on hardly three known ones stand in a row.
-_UNKNOWN = 0.1
-_MUCH_UNKNOWN = 0.25
-# A standard error from fewer texts is not to be trusted.
+# Running English text has a few per cent of unknown tokens. From a tenth on, nearly
+# every sentence has one; from a quarter on, three known tokens in a row are rare.
+_MANY_UNKNOWN = 0.1
+_MOST_UNKNOWN = 0.25
+# The standard error of fewer texts cannot be trusted.
 _FEWEST_TEXTS = 10
-# So many texts of a kind, surely, make it the kind that matters.
-_OF_THE_KIND = 0.2
-_SINGLE = 0.5  # as `rnn_keras.recipe` has it
-# 50 words are 300 characters, more than a recurrent network carries over.
+# Share of texts, as a lower bound, that must be in a script without spaces.
+_MANY_UNSPACED = 0.2
+# Share of single words, or of long texts, for which the unit is wrong; the recipe of
+# `rnn_keras.classification.recipe` chooses its unit by the same share.
+_MOST_OF_A_KIND = 0.5
+# 50 words have 300 characters, over which a recurrent network can carry little.
 _LONG = 50
-# Of characters in a word and its space: English has 6, German 7, Finnish 8.
-_SPACED = 12
+# A word and its space have 6 characters in English, 7 in German, 8 in Finnish. With
+# more than this many, the spaces separate something else than words.
+_CHARACTERS_PER_WORD = 12
 
-_WITHOUT_SPACES = re.compile(
+_UNSPACED_SCRIPTS = re.compile(  # Thai, Lao, Khmer, Burmese
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u19e0-\u19ff\ua9e0-\ua9ff\uaa60-\uaa7f]"
 )
 
 
-def cut_texts(lengths: np.ndarray, max_length: int | None) -> Finding | None:
-    """Many texts are longer than is read of them.
+def count_tokens(
+    texts: Sequence[str], words: Sequence[Sequence[str]], unit: str
+) -> np.ndarray:
+    """The number of tokens of each text before any cut, `(texts,)`.
 
     Args:
-        lengths: tokens of each text `(texts,)`, uncut.
-        max_length: tokens that are read; `None` or 0 for all.
+        texts: raw texts.
+        words: tokens of each text, from `TextVectorizer("word")`.
+        unit: `"word"` or `"character"`.
+    """
+    return np.array([len(tokens) for tokens in (words if unit == "word" else texts)])
+
+
+def cut_texts(lengths: np.ndarray, max_length: int | None) -> Finding | None:
+    """Find out whether many texts are longer than what is read of them.
+
+    Args:
+        lengths: number of tokens of each text before the cut, `(texts,)`.
+        max_length: number of tokens that are read; `None` or 0 for all.
     """
     if not max_length or not len(lengths):
         return None
@@ -54,10 +69,10 @@ def cut_texts(lengths: np.ndarray, max_length: int | None) -> Finding | None:
         "cut-texts",
         "warning" if share.low > _MOST_CUT else "note",
         f"{longer:,} of {len(lengths):,} texts ({percent(share.mean)}) are longer than "
-        f"the {max_length:,} tokens that are read, and {percent(float(lost))} of all "
+        f"the {max_length:,} tokens that are read, so {percent(float(lost))} of all "
         "tokens are cut off.",
-        f"--max-length {nearly_all} reads 99 of 100 texts to their end, and takes "
-        "longer; it does not pay where the beginning tells the class.",
+        f"--max-length {nearly_all} reads 99 of 100 texts to their end, but takes "
+        "longer; it is not worth it if the beginning of a text tells its class.",
     )
 
 
@@ -69,22 +84,22 @@ def unknown_tokens(
     min_count: int = 1,
     examples: Sequence[str] = (),
 ) -> Finding | None:
-    """Much of texts that were not trained on is unknown to the vocabulary.
+    """Find out whether many tokens of new texts are missing in the vocabulary.
 
     Args:
-        unknown: how many tokens of each text are unknown `(texts,)`.
-        lengths: how many it has `(texts,)`.
-        full: whether the vocabulary has as many tokens as it may.
-        min_count: a token seen less often in training stayed unknown.
+        unknown: number of unknown tokens in each new text, `(texts,)`.
+        lengths: number of tokens in each new text, `(texts,)`.
+        full: whether the vocabulary is as large as it may become.
+        min_count: how often a token must occur in training to be known.
         examples: unknown tokens, the most frequent first.
     """
     if len(lengths) < _FEWEST_TEXTS or not lengths.sum():
         return None
     rate = float(unknown.sum() / lengths.sum())
-    # Tokens of one text come together: the texts vary, not the tokens.
+    # The standard error of a ratio: texts are drawn independently, tokens are not.
     error = np.sqrt(((unknown - rate * lengths) ** 2).sum()) / lengths.sum()
     least = rate - 1.96 * float(error)
-    if least < _UNKNOWN:
+    if least < _MANY_UNKNOWN:
         return None
     lower = ", lower --min-count" if min_count > 1 else ""
     cure = f"Train on more texts of this kind{lower}, or try --unit character."
@@ -92,87 +107,113 @@ def unknown_tokens(
         cure = "Let the vocabulary grow with a larger --max-tokens."
     return Finding(
         "unknown-tokens",
-        "warning" if least > _MUCH_UNKNOWN else "note",
-        f"{percent(rate)} of the tokens of {len(lengths):,} texts that were not "
-        "trained on are not in the vocabulary, and the network sees one and the same "
-        "unknown token for each.",
+        "warning" if least > _MOST_UNKNOWN else "note",
+        f"{percent(rate)} of the tokens in {len(lengths):,} texts that were not "
+        "trained on are missing in the vocabulary; the network sees the same unknown "
+        "token for each of them.",
         cure,
         tuple(map(quote, examples[:EXAMPLES])),
+    )
+
+
+def unknown_tokens_of(
+    texts: Sequence[str], vectorizer: TextVectorizer
+) -> Finding | None:
+    """Run `unknown_tokens` on new texts.
+
+    Args:
+        texts: texts that the vectorizer was not adapted to.
+        vectorizer: has a vocabulary; its `max_length` does not matter.
+    """
+    known = set(vectorizer.get_vocabulary())
+    tokens = vectorizer.tokenize(texts)
+    unknown = [[token for token in row if token not in known] for row in tokens]
+    frequent = Counter(token for row in unknown for token in row).most_common(EXAMPLES)
+    limit = vectorizer.max_tokens
+    return unknown_tokens(
+        np.array([len(row) for row in unknown]),
+        np.array([len(row) for row in tokens]),
+        full=limit is not None and len(known) >= limit,
+        min_count=vectorizer.min_count,
+        examples=[token for token, _ in frequent],
     )
 
 
 def wrong_unit(
     texts: Sequence[str], words: Sequence[Sequence[str]], unit: str
 ) -> Finding | None:
-    """The texts are read by words where characters would do, or the other way.
+    """Find out whether texts are read by words and should be read by characters.
+
+    The other mistake is found, too: long texts that are read by characters.
 
     Args:
-        texts: raw.
-        words: of each, as `TextVectorizer("word")` divides them.
-        unit: `"word"` or `"character"`: that they are read by.
+        texts: raw texts.
+        words: tokens of each text, from `TextVectorizer("word")`.
+        unit: the unit in which the texts are read, `"word"` or `"character"`.
     """
     filled = [i for i, tokens in enumerate(words) if tokens]
     if not filled:
         return None
+    texts, words = [texts[i] for i in filled], [words[i] for i in filled]
     if unit == "word":
-        return _unspaced([texts[i] for i in filled]) or _single(
-            [texts[i] for i in filled], [words[i] for i in filled]
-        )
-    return _spaced([texts[i] for i in filled], [words[i] for i in filled])
+        return _unspaced_by_word(texts) or _single_words_by_word(texts, words)
+    return _long_by_character(texts)
 
 
-def _unspaced(texts: list[str]) -> Finding | None:
-    """Thai, Lao, Khmer, Burmese, read by what stands between two spaces."""
+def _unspaced_by_word(texts: Sequence[str]) -> Finding | None:
+    """Find texts in scripts without spaces that are divided at spaces."""
     rows = [
         text
         for text in texts
-        if len(_WITHOUT_SPACES.findall(text)) > 0.5 * len("".join(text.split()))
+        if len(_UNSPACED_SCRIPTS.findall(text)) > 0.5 * len("".join(text.split()))
     ]
     share = share_interval(len(rows), len(texts))
-    if share.low < _OF_THE_KIND and len(rows) < len(texts):
+    if share.low < _MANY_UNSPACED and len(rows) < len(texts):
         return None
     return Finding(
         "wrong-unit",
         "warning",
         f"{percent(share.mean)} of the texts are in Thai, Lao, Khmer or Burmese, which "
-        "have no spaces between words, but are read by words.",
+        "have no spaces between words, but they are read by words.",
         "Train with --unit character.",
         tuple(map(quote, rows[:EXAMPLES])),
     )
 
 
-def _single(texts: list[str], words: list[Sequence[str]]) -> Finding | None:
+def _single_words_by_word(
+    texts: Sequence[str], words: Sequence[Sequence[str]]
+) -> Finding | None:
     rows = [text for text, tokens in zip(texts, words, strict=True) if len(tokens) == 1]
     share = share_interval(len(rows), len(texts))
-    if share.low < _SINGLE:
+    if share.low < _MOST_OF_A_KIND:
         return None
     return Finding(
         "wrong-unit",
         "warning",
-        f"{percent(share.mean)} of the texts are a single word, but are read by words: "
-        "a new one is one unknown token, and there is nothing to read in order.",
-        "Train with --unit character, which is what `train` does by itself.",
+        f"{percent(share.mean)} of the texts are a single word, but they are read by "
+        "words: a new one is just one unknown token, and there is no order to learn.",
+        "Train with --unit character, which is what `train` chooses by itself.",
         tuple(map(quote, rows[:EXAMPLES])),
     )
 
 
-def _spaced(texts: list[str], words: list[Sequence[str]]) -> Finding | None:
-    """Long texts with spaces between words, read by characters."""
-    rows = [
-        text
-        for text, tokens in zip(texts, words, strict=True)
-        if len(text.split()) >= _LONG and len(text) < _SPACED * len(text.split())
-    ]
+def _long_by_character(texts: Sequence[str]) -> Finding | None:
+    """Find long texts with spaces between words that are read by characters."""
+    rows = []
+    for text in texts:
+        spaced = len(text.split())
+        if spaced >= _LONG and len(text) < _CHARACTERS_PER_WORD * spaced:
+            rows.append(text)
     share = share_interval(len(rows), len(texts))
-    if share.low < _SINGLE:
+    if share.low < _MOST_OF_A_KIND:
         return None
     middle = int(np.median([len(text) for text in rows]))
     return Finding(
         "wrong-unit",
         "warning",
-        f"{percent(share.mean)} of the texts are {_LONG} words or longer, but are read "
-        f"by characters: a network has to carry what it read over some {middle:,} "
-        "steps.",
+        f"{percent(share.mean)} of the texts have {_LONG} words or more, but they are "
+        "read by characters: a network has to carry what it has read over some "
+        f"{middle:,} steps.",
         "Train with --unit word.",
         tuple(map(quote, rows[:EXAMPLES])),
     )

@@ -122,7 +122,7 @@ def test_a_run_whose_texts_are_gone_is_looked_at_in_part(run, tmp_path):
     (copy / "metrics.json").write_text(json.dumps(metrics))
     shown = invoke("doctor", copy)
     assert shown.exit_code == 0
-    assert shown.stderr.startswith("gone.csv: the texts of the run are not there")
+    assert shown.stderr.startswith("gone.csv: the texts of the run are missing")
     assert shown.stdout == (
         "nothing found; looked at loss, baseline, overfitting, padding, embeddings\n"
     )

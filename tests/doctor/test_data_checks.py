@@ -1,4 +1,4 @@
-"""Each ailment in texts made to have it; the healthy ones have none."""
+"""Each check on texts that are made to have one fault, and on healthy ones."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def with_more(healthy, texts, labels):
         ("STRASSE", "straße", True),
         ("I'm \u200bhere", "im here", True),
         ("so good 😀", "so good 😡", False),
-        ("กา", "กิ", False),  # only the sign of the vowel differs
+        ("กา", "กิ", False),  # only the vowel sign differs
         ("कि", "की", False),
         (":-)", ":-(", False),
         ("1.5", "1.6", False),
@@ -57,17 +57,17 @@ def test_repeats_are_counted_with_their_label():
 
 
 @pytest.mark.parametrize(("number", "severity"), [(3, "note"), (60, "warning")])
-def test_near_repeats_matter_where_they_move_a_score(healthy, number, severity):
+def test_near_repeats_are_a_warning_if_they_can_move_a_score(healthy, number, severity):
     loud = [f"{text.upper()}!" for text in healthy.texts[:number]]
     found = checks.near_repeats(with_more(healthy, loud, healthy.labels[:number]))
     assert (found.name, found.severity) == ("near-repeats", severity)
     assert found.says.startswith(f"{2 * number} of {400 + number} texts")
 
 
-def test_what_is_expected_of_a_division_is_what_divisions_give(healthy):
+def test_the_expected_number_of_near_repeats_is_that_of_real_divisions(healthy):
     loud = [f"{text.upper()}!" for text in healthy.texts[:60]]
     sick = with_more(healthy, loud, healthy.labels[:60])
-    said = int(checks.near_repeats(sick).says.split(" has about ")[1].split(" ")[0])
+    said = int(checks.near_repeats(sick).says.split(" gives about ")[1].split(" ")[0])
     beside = []
     for seed in range(20):
         splits = sick.split(seed=seed)
@@ -76,10 +76,10 @@ def test_what_is_expected_of_a_division_is_what_divisions_give(healthy):
     assert sum(beside) / 20 == pytest.approx(said, abs=2)
 
 
-def test_with_a_test_part_near_repeats_are_a_note(healthy):
+def test_near_repeats_are_a_note_if_there_is_a_test_part(healthy):
     loud = [text.upper() for text in healthy.texts[:60]]
     sick = with_more(healthy, loud, healthy.labels[:60])
-    found = checks.near_repeats(sick, divided=True)
+    found = checks.near_repeats(sick, has_test=True)
     assert found.severity == "note"
     assert "training and validation" in found.says
     assert "--test" not in found.cure
@@ -94,7 +94,7 @@ def test_with_a_test_part_near_repeats_are_a_note(healthy):
         (50, True, "error"),
     ],
 )
-def test_repeats_across_are_an_error_only_where_nothing_removes_them(
+def test_repeats_across_are_an_error_only_if_nothing_removes_them(
     healthy, number, divided, severity
 ):
     train = healthy[range(200)]
@@ -106,7 +106,7 @@ def test_repeats_across_are_an_error_only_where_nothing_removes_them(
 
 
 @pytest.mark.parametrize(("number", "severity"), [(1, "note"), (50, "warning")])
-def test_near_repeats_across_leave_exact_ones_out(healthy, number, severity):
+def test_near_repeats_across_do_not_count_exact_repeats(healthy, number, severity):
     train = healthy[range(200)]
     loud = [f"{text.title()}?" for text in train.texts[:number]]
     texts = [*healthy.texts[200:], *loud, train.texts[0]]
@@ -118,7 +118,7 @@ def test_near_repeats_across_leave_exact_ones_out(healthy, number, severity):
 
 
 @pytest.mark.parametrize(("number", "severity"), [(1, "note"), (20, "warning")])
-def test_contradictions_are_found_whatever_the_case(healthy, number, severity):
+def test_contradictions_are_found_in_any_case(healthy, number, severity):
     other = {"pos": "neg", "neg": "pos"}
     loud = [text.upper() for text in healthy.texts[:number]]
     turned = [other[label] for label in healthy.labels[:number]]
@@ -128,7 +128,7 @@ def test_contradictions_are_found_whatever_the_case(healthy, number, severity):
     assert found.examples[0] == f"neg, pos: {healthy.texts[0]}"
 
 
-def test_small_classes_are_named_with_their_size():
+def test_small_classes_are_named_with_their_sizes():
     trained, tested = {"a": 700, "b": 7, "c": 60}, {"a": 200, "b": 2, "c": 9}
     found = checks.small_classes(trained, tested)
     assert (found.name, found.severity) == ("small-classes", "warning")
@@ -142,8 +142,25 @@ def test_small_classes_are_named_with_their_size():
 @pytest.mark.parametrize(
     ("rare", "severity"), [(101, None), (100, "note"), (10, "warning")]
 )
-def test_imbalance_is_graded(rare, severity):
+def test_imbalance_is_graded_by_the_ratio(rare, severity):
     found = checks.imbalance({"common": 1000, "rare": rare})
     assert (found and found.severity) == severity
     if found:
         assert f"{1000 / (1000 + rare):.3f}" in found.says
+
+
+def test_one_class_is_an_error_that_names_it():
+    found = checks.one_class(corpus(("a", "x"), ("b", "x")))
+    assert (found.name, found.severity) == ("one-class", "error")
+    assert found.says.startswith("All 2 texts have the label 'x'")
+    assert checks.one_class(corpus(("a", "x"), ("b", "y"))) is None
+
+
+def test_a_text_with_two_labels_counts_for_both_classes():
+    # A dictionary of texts would keep one label each and leave "b" with one text.
+    data = corpus(("one", "a"), ("two", "a"), ("both", "b"), ("both", "a"), ("x", "b"))
+    data.split()  # `train` can divide it
+    assert checks.lonely_classes(data) is None
+    found = checks.lonely_classes(corpus(("one", "a"), ("two", "a"), ("odd", "b")))
+    assert (found.name, found.severity) == ("lonely-class", "error")
+    assert found.examples == ("b",)

@@ -1,14 +1,12 @@
-"""All checks of texts together: each ailment alone, and none in health."""
+"""All checks of texts together: each fault alone, and none in healthy texts."""
 
 from dataclasses import replace
 
 import pytest
 
-from rnn_keras.classification import recipe
 from rnn_keras.datasets.labelled import LabelledTexts, Splits
 from rnn_keras.datasets.loaders import load_dataset
-from rnn_keras.doctor import data_examination as doctor
-from rnn_keras.doctor.data_examination import examine_data, lonely_class, sample_of
+from rnn_keras.doctor.data_examination import draw_sample, examine_data
 from rnn_keras.utils.errors import InputError
 
 
@@ -20,8 +18,8 @@ def more(healthy, texts, labels):
     return LabelledTexts(healthy.texts + texts, healthy.labels + labels, "made")
 
 
-def ill(healthy, what):
-    """The healthy texts, made ill in one way, and what is to be found."""
+def make_faulty(healthy, fault):
+    """The healthy texts with one fault, and the severity of its finding."""
     texts, labels = healthy.texts, healthy.labels
     other = {"pos": "neg", "neg": "pos"}
     strange = [" ".join(word[::-1] + "x" for word in text.split()) for text in texts]
@@ -52,10 +50,10 @@ def ill(healthy, what):
             replace(healthy, test=LabelledTexts([t.title() for t in texts], labels)),
             "warning",
         ),
-    }[what]
+    }[fault]
 
 
-def test_in_healthy_texts_nothing_is_found(healthy):
+def test_nothing_is_found_in_healthy_texts(healthy):
     lines = []
     assert examine_data(healthy, report=lines.append) == []
     assert examine_data(healthy.split(), report=lines.append) == []
@@ -63,7 +61,7 @@ def test_in_healthy_texts_nothing_is_found(healthy):
 
 
 @pytest.mark.parametrize(
-    "what",
+    "fault",
     [
         "repeats",
         "near-repeats",
@@ -75,24 +73,24 @@ def test_in_healthy_texts_nothing_is_found(healthy):
         "near-repeats-across",
     ],
 )
-def test_each_ailment_is_found_and_nothing_else_is_as_bad(healthy, what):
-    data, severity = ill(healthy, what)
+def test_each_fault_is_found_and_nothing_else_is_as_bad(healthy, fault):
+    data, severity = make_faulty(healthy, fault)
     found = names(data)
-    assert (what, severity) in found
-    assert {name for name, grade in found if grade != "note"} <= {what}
+    assert (fault, severity) in found
+    assert {name for name, grade in found if grade != "note"} <= {fault}
 
 
-def test_what_a_person_chose_is_looked_at(healthy):
+def test_chosen_settings_are_checked(healthy):
     assert names(healthy, max_length=5) == [("cut-texts", "warning")]
     assert names(healthy, max_length=0) == []
     long = replace(healthy, texts=[f"{t} {t} {t} {t} {t} {t}" for t in healthy.texts])
     assert ("wrong-unit", "warning") in names(long, unit="character")
     single = replace(healthy, texts=[t.replace(" ", "") for t in healthy.texts])
     assert ("wrong-unit", "warning") in names(single, unit="word")
-    assert names(single) == []  # the recipe reads them by character by itself
+    assert names(single) == []  # by default they are read by character
 
 
-def test_parts_that_are_used_as_they_are_must_not_share_a_text(healthy):
+def test_given_parts_must_not_share_a_text(healthy):
     splits = healthy.split()
     leaking = splits._replace(train=more(splits.train, *_pairs(splits.test)))
     assert ("repeats-across", "error") in names(leaking)
@@ -105,7 +103,7 @@ def test_parts_that_are_used_as_they_are_must_not_share_a_text(healthy):
         (str.upper, ("near-repeats-across", "warning")),
     ],
 )
-def test_nor_may_training_and_validation(healthy, change, found):
+def test_training_and_validation_must_not_share_a_text(healthy, change, found):
     splits = healthy.split()
     texts, labels = _pairs(splits.validation)
     again = more(splits.train, list(map(change, texts)), labels)
@@ -121,54 +119,49 @@ def test_a_test_text_with_another_label_than_in_training_is_a_contradiction(heal
     assert ("contradictions", "warning") in names(replace(healthy, test=test))
 
 
-def test_the_recipe_is_that_of_the_texts_that_are_trained_on(monkeypatch, healthy):
-    asked = []
+def test_the_settings_are_those_of_as_many_texts_as_are_trained_on(healthy):
+    """From 1,000 training texts on, tokens that occur once stay unknown.
 
-    def recipe_for(texts, unit=None, count=None):
-        asked.append(count)
-        return recipe.recipe_for(texts, unit, count)
+    The cure for unknown tokens names --min-count then. Of 1,200 texts, 840 are trained
+    on, or 1,080 if the test part is another.
+    """
+    texts = [f"{word} name{i} thing{i}" for i, word in enumerate(["yes", "no"] * 600)]
+    many = LabelledTexts(texts, ["a", "b"] * 600)
 
-    monkeypatch.setattr(doctor, "recipe_for", recipe_for)
-    splits = healthy.split()
-    for data in (healthy, splits, replace(healthy, test=splits.test)):
-        examine_data(data)
-    assert asked == [280, 280, 360]
-    assert len(splits.train) == 280
+    def cure(data):
+        (found,) = (f for f in examine_data(data) if f.name == "unknown-tokens")
+        return found.cure
+
+    assert "--min-count" not in cure(many)
+    assert "--min-count" not in cure(many.split())
+    test = LabelledTexts([f"{text} more" for text in texts[:100]], many.labels[:100])
+    assert "--min-count" in cure(replace(many, test=test))
 
 
 def _pairs(corpus):
     return corpus.texts, corpus.labels
 
 
-def test_one_class_is_all_there_is_to_say(healthy):
+def test_one_class_is_the_only_finding(healthy):
     (found,) = examine_data(replace(healthy, labels=["x"] * len(healthy)))
     assert (found.name, found.severity) == ("one-class", "error")
 
 
-def test_a_class_of_one_text_is_an_error_that_train_would_make(healthy):
+def test_a_class_of_one_text_is_an_error_because_train_refuses_it(healthy):
     alone = more(healthy, ["a b", "a b"], ["odd", "odd"])
     assert names(alone)[0] == ("lonely-class", "error")
     with pytest.raises(InputError, match="one text only"):
         alone.split()
 
 
-def test_a_text_of_two_labels_is_one_of_both_classes():
-    # `dict` would keep its last label only, and leave "b" with one text.
-    pairs = [("one", "a"), ("two", "a"), ("both", "b"), ("both", "a"), ("more", "b")]
-    texts, labels = map(list, zip(*pairs, strict=True))
-    data = LabelledTexts(texts, labels)
-    data.split()  # `train` can divide it
-    assert lonely_class(data) is None
-
-
-def test_of_two_texts_nothing_is_said_of_a_part_that_cannot_be():
+def test_two_texts_are_examined_without_a_test_part():
     found = examine_data(LabelledTexts(["A text", "a text"], ["a", "b"]))
     (near,) = (f for f in found if f.name == "near-repeats")
-    assert "can put some on both sides of training and test" in near.says
+    assert "put some of them on both sides of training and test" in near.says
     assert not any(" of 0 " in f.says for f in found)
 
 
-def test_without_texts_there_is_nothing_to_examine(healthy):
+def test_no_texts_and_other_classes_are_refused(healthy):
     empty = LabelledTexts([], [])
     with pytest.raises(InputError, match="no texts to examine"):
         examine_data(empty)
@@ -178,17 +171,17 @@ def test_without_texts_there_is_nothing_to_examine(healthy):
         examine_data(replace(healthy, test=LabelledTexts(["a"], ["ugly"])))
 
 
-def test_of_many_texts_a_sample_is_looked_at_and_that_is_said():
-    # Labels that alternate, as a stride of two would see one of.
+def test_many_texts_are_checked_on_a_sample_and_that_is_reported():
+    # The labels alternate: every second text would have the same one.
     texts = [f"word{i % 97} other{i}" for i in range(12_000)]
     corpus = LabelledTexts(texts, ["a", "b"] * 6_000, "many")
-    sample = sample_of(corpus, 5_000)
+    sample = draw_sample(corpus, 5_000)
     assert len(sample) == 5_000
     assert sample.labels.count("a") == pytest.approx(2_500, abs=150)
     lines = []
     examine_data(corpus, report=lines.append)
     assert lines == [
-        "leaks, lengths and units: 5,000 of 12,000 different texts looked at"
+        "leaks, lengths and units: checked on 5,000 of 12,000 different texts"
     ]
 
 
@@ -199,7 +192,7 @@ def test_of_many_texts_a_sample_is_looked_at_and_that_is_said():
         ("seed", [("small-classes", "warning")]),
     ],
 )
-def test_of_the_bundled_data_only_what_is_true_is_said(name, expected):
+def test_the_bundled_data_have_only_true_findings(name, expected):
     assert names(load_dataset(name)) == expected
 
 
@@ -212,6 +205,6 @@ def test_of_the_bundled_data_only_what_is_true_is_said(name, expected):
         ("imdb", ["repeats", "repeats-across", "near-repeats", "cut-texts"]),
     ],
 )
-def test_real_data_have_notes_and_no_more(name, expected, needs_corpus):
+def test_real_data_have_notes_only(name, expected, needs_corpus):
     needs_corpus(name)
     assert names(load_dataset(name)) == [(found, "note") for found in expected]

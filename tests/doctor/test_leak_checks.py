@@ -1,4 +1,4 @@
-"""Labels that a template put into the texts, and words that only look like it."""
+"""Labels that a template put into the texts, and words that only look like one."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def leaks(tokens, labels, names=NAMES):
 
 
 def changed(healthy, change, share=1.0, label="pos"):
-    """Of texts of one class so many are changed, by their tokens."""
+    """The tokens of all texts, with a share of one class's texts changed."""
     rng = np.random.default_rng(1)
     return [
         change(list(words), rng) if of == label and rng.random() < share else words
@@ -33,27 +33,27 @@ def anywhere(word):
     return change
 
 
-def test_healthy_texts_have_none(healthy):
+def test_healthy_texts_have_no_leak(healthy):
     assert leaks(tokens_of(healthy), healthy.labels) == []
 
 
 @pytest.mark.parametrize("share", [0.4, 1.0])
-def test_a_class_name_in_one_place_is_an_error(healthy, share):
+def test_a_class_name_in_a_fixed_place_is_an_error(healthy, share):
     tagged = changed(healthy, lambda words, rng: ["[", "pos", "]", *words], share)
     assert leaks(tagged, healthy.labels) == [("label-in-text", "error")]
 
 
-def test_a_line_with_the_label_at_the_end_is_an_error_for_both_classes(healthy):
+def test_a_label_at_the_end_of_each_text_is_an_error_for_both_classes(healthy):
     lines = [
         [*words, "label", ":", label]
         for words, label in zip(tokens_of(healthy), healthy.labels, strict=True)
     ]
     (found,) = label_leaks(lines, healthy.labels, NAMES)
     assert (found.name, found.severity) == ("label-in-text", "error")
-    assert "100 % of its texts and in 0 % of the others, always in one place" in (
+    assert "100 % of its texts and in 0 % of the others, always in the same" in (
         found.says
     )
-    assert "one more class has the like" in found.says
+    assert found.says.endswith("; the same holds for 1 more class.")
 
 
 def test_a_name_of_two_words_is_found_as_a_whole(healthy):
@@ -66,13 +66,13 @@ def test_a_name_of_two_words_is_found_as_a_whole(healthy):
     assert found.name == "label-in-text"
 
 
-def test_a_class_that_is_named_here_and_there_is_a_note(healthy):
+def test_a_class_name_anywhere_in_many_texts_is_a_note(healthy):
     # "village" stands in most texts about villages.
     named = changed(healthy, anywhere("pos"), 0.6)
     assert leaks(named, healthy.labels) == [("label-in-text", "note")]
 
 
-def test_a_topic_that_is_seldom_named_is_none(healthy):
+def test_a_class_name_in_few_texts_is_no_finding(healthy):
     assert leaks(changed(healthy, anywhere("pos"), 0.15), healthy.labels) == []
 
 
@@ -80,11 +80,11 @@ def test_a_template_without_the_name_is_a_warning(healthy):
     tagged = changed(healthy, lambda words, rng: ["fwd", ":", *words])
     (found,) = label_leaks(tagged, healthy.labels, NAMES)
     assert (found.name, found.severity) == ("telltale-token", "warning")
-    assert found.says.startswith("'fwd' stands in 100 % of the texts of 'pos'")
+    assert found.says.startswith("'fwd' is in 100 % of the texts of class 'pos'")
     assert found.examples[0].startswith("fwd : ")
 
 
-def test_an_agencys_name_behind_a_place_is_a_warning(healthy):
+def test_a_news_agency_after_a_place_name_is_a_warning(healthy):
     # "WASHINGTON (Reuters) - ...", "NEW YORK (Reuters) - ...", long texts
     def dateline(words, rng):
         return [*words[: rng.integers(1, 4)], "(", "reuters", ")", "-", *words]
@@ -109,14 +109,14 @@ def test_an_agencys_name_behind_a_place_is_a_warning(healthy):
         (lambda words, rng: [*words, "?"], 1.0, []),
     ],
 )
-def test_honest_signal_is_no_fault(healthy, change, share, expected):
+def test_honest_evidence_is_a_note_at_most(healthy, change, share, expected):
     assert leaks(changed(healthy, change, share), healthy.labels) == expected
 
 
-def test_what_other_classes_have_too_gives_nothing_away(healthy):
+def test_a_token_that_other_classes_have_too_is_no_leak(healthy):
     both = [["dear", *words] for words in tokens_of(healthy)]
     assert leaks(both, healthy.labels) == []
-    # Nearly all texts are of one class: what it has often is of it nearly always.
+    # If nearly all texts are of one class, so are nearly all texts with any token.
     labels = ["pos"] * 394 + ["neg"] * 6
     assert leaks(both, labels) == []
 

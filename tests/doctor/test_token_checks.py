@@ -1,3 +1,5 @@
+"""Each check on counts of tokens, and on texts in several scripts."""
+
 import numpy as np
 import pytest
 
@@ -19,12 +21,12 @@ def test_cut_texts_are_graded_by_their_share(share, severity):
         assert found.cure.startswith("--max-length 40 ")
 
 
-def test_five_texts_of_which_one_is_cut_prove_nothing():
+def test_one_cut_text_of_five_is_no_finding():
     assert cut_texts(np.array([10, 10, 10, 10, 40]), 20) is None
 
 
 @pytest.mark.parametrize("max_length", [None, 0])
-def test_what_is_read_to_its_end_is_not_cut(max_length):
+def test_no_text_is_cut_without_a_max_length(max_length):
     assert cut_texts(np.full(100, 40), max_length) is None
 
 
@@ -43,8 +45,8 @@ def test_unknown_tokens_are_graded_by_their_rate(rate, severity):
         assert "--max-tokens" in full.cure
 
 
-def test_one_strange_text_among_many_is_no_rate():
-    # All unknown tokens are of one text: another draw of texts might have had none.
+def test_one_strange_text_among_many_is_no_finding():
+    # All unknown tokens are in one text; another sample of texts might have none.
     lengths = np.array([20] * 50 + [400])
     unknown = np.array([0] * 50 + [400])
     assert unknown.sum() / lengths.sum() > 0.25
@@ -70,7 +72,7 @@ CHINESE = ["我喜欢它" * 60, "一点也不" * 80, "今天天气很好" * 60]
         (NAMES * 5, "character", None),
         (ENGLISH, "word", None),
         (ENGLISH, "character", None),
-        (LONG * 5, "character", "carry what it read over some 399 steps"),
+        (LONG * 5, "character", "carry what it has read over some 399 steps"),
         (LONG * 5, "word", None),
         (CHINESE * 5, "character", None),
         (CHINESE * 5, "word", None),

@@ -1,4 +1,4 @@
-"""Histories and scores made to show one thing each."""
+"""Each check on histories and scores that are made to show one fault."""
 
 import math
 
@@ -25,7 +25,7 @@ def test_a_healthy_history_passes_all_checks():
 
 @pytest.mark.parametrize("name", ["loss", "val_loss"])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_is_an_error(name, value):
+def test_a_loss_that_is_not_finite_is_an_error(name, value):
     history = {"loss": [0.7, 0.6], "val_loss": [0.7, 0.6]}
     history[name] = [0.7, value]
     found = checks.loss_not_finite(history)
@@ -38,7 +38,7 @@ def test_a_loss_that_is_no_number_is_an_error(name, value):
     [
         ([0.6, 0.4, 0.9, 0.5], 3),
         ([0.6, 0.4, 0.45, 0.4], None),
-        ([0.002, 0.006, 0.001], None),  # three times, but of nothing
+        ([0.002, 0.006, 0.001], None),  # three times as large, but tiny
         ([0.6, math.nan], None),
     ],
 )
@@ -56,7 +56,7 @@ def test_a_steep_rise_of_the_training_loss_is_named(losses, epoch):
     [
         ([0.70, 0.695], [0.5, 0.5], 2, "0.693"),
         ([1.7, 1.61], None, 5, "1.609"),
-        # A network that knows the shares only has their entropy, well below log(2).
+        # The entropy of unequal shares is well below log(2).
         ([0.4, 0.33], [0.9, 0.1], 2, "0.325"),
         ([0.69, 0.6], [0.5, 0.5], 2, None),
         ([0.4, 0.30], [0.9, 0.1], 2, None),
@@ -69,17 +69,17 @@ def test_a_loss_at_chance_is_the_entropy_of_the_shares(losses, shares, classes, 
         assert found is None
     else:
         assert (found.name, found.severity) == ("loss-at-chance", "warning")
-        what = "a guess among 5 classes" if shares is None else "the shares"
-        assert f"and {chance} is what {what}" in found.says
+        source = "a guess among 5 classes" if shares is None else "the shares of the"
+        assert f"no better than the {chance} that {source}" in found.says
 
 
 @pytest.mark.parametrize(("loss", "cure"), [(0.69, "Raise"), (2.6, "Lower")])
-def test_a_loss_far_above_chance_has_another_cure(loss, cure):
+def test_a_loss_far_above_chance_calls_for_a_lower_rate(loss, cure):
     assert checks.loss_at_chance({"loss": [5.0, loss]}).cure.startswith(cure)
 
 
 @pytest.mark.parametrize("least", [0.0001, 0.009, 0.1])
-def test_a_small_loss_that_rises_by_next_to_nothing_is_no_finding(least):
+def test_a_small_rise_of_a_small_loss_is_not_overfitting(least):
     history = {"loss": [0.02, 0.01, 0.001], "val_loss": [0.2, least, 0.04 + least]}
     assert checks.overfitting(history) == []
     history["val_loss"][-1] = 0.06 + least
@@ -97,7 +97,7 @@ def test_overfitting_is_a_warning_where_the_last_weights_are_kept():
     assert found.severity == "note"
 
 
-def test_the_rise_that_ends_a_training_is_no_finding():
+def test_the_usual_rise_before_early_stopping_is_not_overfitting():
     usual = {"loss": [0.3, 0.2, 0.1], "val_loss": [0.4, 0.5, 0.52]}
     assert checks.overfitting(usual, best_kept=True) == []
     assert len(checks.overfitting(usual)) == 1
@@ -109,7 +109,7 @@ def test_the_rise_that_ends_a_training_is_no_finding():
     ("validated", "best_kept", "found"),
     [(400, False, True), (20, False, False), (400, True, False)],
 )
-def test_a_gap_counts_where_it_is_surely_one(validated, best_kept, found):
+def test_a_generalization_gap_needs_enough_texts(validated, best_kept, found):
     history = {
         "loss": [0.5, 0.1],
         "val_loss": [0.50, 0.52],
@@ -133,14 +133,14 @@ def answers(rng, true, accuracy, classes):
 @pytest.mark.parametrize(
     ("shares", "accuracy", "n", "least", "most"),
     [
-        ((0.5, 0.5), 0.5, 400, 18, 20),  # guesses: seldom taken for knowledge
+        ((0.5, 0.5), 0.5, 400, 18, 20),  # guesses
         ((0.5, 0.5), 0.65, 400, 0, 0),
         ((0.2,) * 5, 0.2, 400, 18, 20),
         ((0.2,) * 5, 0.4, 400, 0, 0),
-        ((0.95, 0.05), 0.9, 1000, 0, 0),  # below the majority, but finds the rare
+        ((0.95, 0.05), 0.9, 1000, 0, 0),  # less accurate, but finds the rare class
     ],
 )
-def test_no_better_than_majority_is_right_about_guesses(
+def test_no_better_than_majority_finds_guesses_and_little_else(
     shares, accuracy, n, least, most
 ):
     rng = np.random.default_rng(0)
@@ -154,22 +154,24 @@ def test_no_better_than_majority_is_right_about_guesses(
     assert least <= flagged <= most
 
 
-def test_the_majority_itself_is_no_better():
+def test_always_answering_the_majority_is_no_better():
     true = np.array([0] * 60 + [1] * 40)
     found = checks.no_better_than_majority(true, np.zeros(100, int), 2, "network")
     assert (found.name, found.severity) == ("no-better-than-majority", "error")
-    assert found.says.startswith("The network is right on 0.600 of 100 test texts")
+    assert found.says.startswith(
+        "The network has an accuracy of 0.600 on 100 test texts"
+    )
     assert checks.no_better_than_majority(true, true, 2) is None
 
 
-def test_the_same_answer_to_all_shows_in_the_f1_of_the_classes():
+def test_one_answer_to_all_texts_shows_in_the_f1_of_the_classes():
     found = checks.one_answer({"f1": {"a": 0.0, "b": 0.7, "c": 0.0}, "n": 50})
     assert (found.name, found.severity) == ("one-answer", "error")
-    assert "Of 3 classes the classifier finds one only, 'b', in 50" in found.says
+    assert "The classifier finds only one of 3 classes, 'b', in 50" in found.says
     assert checks.one_answer({"f1": {"a": 0.1, "b": 0.7}, "n": 50}) is None
 
 
-def test_on_texts_of_one_class_nothing_is_told_of_a_perfect_classifier():
+def test_a_perfect_classifier_on_texts_of_one_class_has_no_finding():
     true = np.ones(50, int)
     assert checks.no_better_than_majority(true, true, 2) is None
     scores = {"accuracy": 1.0, "f1": {"a": 0.0, "b": 1.0}, "n": 50}
@@ -187,13 +189,13 @@ def test_on_texts_of_one_class_nothing_is_told_of_a_perfect_classifier():
         (1.0, 1.0, 50, None),
     ],
 )
-def test_behind_the_baseline_is_a_matter_of_the_interval(own, baseline, n, severity):
+def test_behind_baseline_depends_on_the_interval(own, baseline, n, severity):
     found = checks.behind_baseline({"accuracy": own, "n": n}, {"accuracy": baseline})
     assert (found and found.severity) == severity
 
 
-def test_the_interval_to_the_baseline_is_never_too_narrow():
-    """Beside the bootstrap of paired answers, which knows where the two differ."""
+def test_the_interval_to_the_baseline_holds_that_of_a_paired_bootstrap():
+    """The bootstrap knows on which texts the two models differ, so it is narrower."""
     from rnn_keras.scoring import Scores
 
     rng = np.random.default_rng(0)
