@@ -16,7 +16,7 @@ import pandas as pd
 from report import machine
 
 from rnn_keras import TextVectorizer, build_language_model, load_text
-from rnn_keras.models.generation import windows
+from rnn_keras.models.generation import next_token_sequences
 from rnn_keras.training.trainer import make_optimizer
 
 HERE = Path(__file__).parent
@@ -34,10 +34,12 @@ def train(cell: str, seed: int) -> list[dict]:
     cut = len(text) * 9 // 10
     vectorizer = TextVectorizer("character")
     vectorizer.adapt([text[:cut]])
-    inputs, targets = windows(vectorizer.encode([text[:cut]]).ids[0], LENGTH)
+    inputs, targets = next_token_sequences(
+        vectorizer.encode([text[:cut]]).ids[0], LENGTH
+    )
     # Rows much longer than those trained on, each from an empty state.
     tested = vectorizer.encode([text[cut:]]).ids[0]
-    test = windows(tested, (len(tested) - 1) // ROWS)
+    test = next_token_sequences(tested, (len(tested) - 1) // ROWS)
     whole = len(inputs) // BATCH * BATCH  # one shape, so one program
 
     settings = SETTINGS[cell]

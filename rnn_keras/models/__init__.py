@@ -1,7 +1,8 @@
-"""Builders of networks, and what each task needs around its network.
+"""Builders of networks, and for each task the functions around its network.
 
-`builders` comes first. Then by task: `generation` and `ngrams` (text), `translation`
-and `beam_search`, `forecasting` (series), `speech`.
+Read `builders` first. The other modules belong to one task each: `generation` and
+`ngrams` to language models, `translation` and `beam_search` to translation,
+`forecasting` to time series, `speech` to speech recognition.
 """
 
 from rnn_keras.utils.quiet import import_quietly
@@ -18,7 +19,7 @@ from rnn_keras.models.builders import (
     build_translator,
 )
 from rnn_keras.models.forecasting import QuantileLoss, calendar, forecast_windows
-from rnn_keras.models.generation import Reader, draw, generate, windows
+from rnn_keras.models.generation import Reader, draw, generate, next_token_sequences
 from rnn_keras.models.ngrams import ngram_losses
 from rnn_keras.models.speech import (
     BLANK_ID,
@@ -65,6 +66,7 @@ __all__ = [
     "generate",
     "join_recordings",
     "log_probability",
+    "next_token_sequences",
     "ngram_losses",
     "pad_ids",
     "pad_waves",
@@ -73,5 +75,4 @@ __all__ = [
     "string_batches",
     "teacher_forcing",
     "translate",
-    "windows",
 ]

@@ -1,4 +1,11 @@
-"""The likeliest sequences that a translator finds: greedy and beam search."""
+"""Greedy and beam search for the best target sequence of an encoder-decoder.
+
+`decode` runs the encoder once, then the decoder one step at a time for all texts
+together. A hypothesis is the beginning of a target sequence, or a finished one; the
+hypotheses kept after a step are the beam: A. Graves, "Sequence transduction with
+recurrent neural networks", 2012. Left out: penalties on length and on source tokens
+that get no attention.
+"""
 
 from typing import Any, NamedTuple
 
@@ -11,15 +18,15 @@ from rnn_keras.utils.errors import InputError, check_sizes
 
 
 class Decoded(NamedTuple):
-    """The best sequence found for each source, likeliest of the beam.
+    """The best sequence found for each source.
 
     Attributes:
-        ids: of the target, without start and end, `(tokens,)` each.
-        scores: natural logarithm of each one's probability, `(sources,)`; of the end
-            too, where it was reached.
-        attention: weights `(tokens + 1, source tokens)` each, the last row that of the
-            end, which is lacking where it was not reached; no columns where the network
-            has no attention.
+        ids: token ids of each sequence without start and end, `(tokens,)` each.
+        scores: natural logarithm of the probability of each sequence, `(sources,)`.
+            It includes the probability of the end where the end was reached.
+        attention: attention weights of each sequence, `(tokens + 1, source tokens)`
+            each. The last row belongs to the end; it is missing where the end was not
+            reached. A network without attention gives no columns.
         finished: whether the end was reached within the length, `(sources,)`.
     """
 
@@ -32,142 +39,200 @@ class Decoded(NamedTuple):
 def decode(
     network: keras.Model, sources: np.ndarray, *, beam_size: int = 1, length: int = 40
 ) -> Decoded:
-    """The likeliest sequences that a search finds, a token after the other.
+    """Search for the best target sequence of each source, token by token.
 
-    Of all continuations of the `beam_size` best beginnings, the `beam_size` best are
-    kept; those that have ended compete with the others by the mean logarithm of the
-    probability of their tokens, as sums favour short texts. 1 is greedy: always the
-    likeliest token.
+    Each step extends every hypothesis by every token and keeps the `beam_size` best.
+    Finished hypotheses stay as they are and compete with the others. Hypotheses are
+    ranked by the mean log probability of their tokens, because a sum favours short
+    sequences. With `beam_size=1` the search is greedy: it takes the most probable
+    token at each step.
 
     Args:
-        network: of `rnn_keras.models.build_translator`.
-        sources: ids `(texts, timesteps)`, padded with 0.
-        beam_size: beginnings that are kept.
-        length: tokens at most.
+        network: a model from `rnn_keras.build_translator`.
+        sources: source ids `(texts, timesteps)`, padded with 0.
+        beam_size: number of hypotheses kept for each source.
+        length: maximum number of tokens.
 
     Raises:
         InputError: if there are no sources.
-        ValueError: for a size below 1.
+        ValueError: if a size is below 1.
     """
     check_sizes(beam_size=beam_size, length=length)
     if not len(sources):
         raise InputError("no texts to translate")
-    steps = _Steps(network)
-    texts, size = len(sources), network.output_shape[-1]
-    start, end = size - 2, size - 1
-    rows = np.arange(texts)[:, None]
-    # One beam of each text is alive at first: equal ones would be kept side by side.
-    logs = np.full((texts, beam_size), -np.inf)
-    logs[:, 0] = 0
-    counts = np.zeros((texts, beam_size), int)
-    ended = np.zeros((texts, beam_size), bool)
-    tokens = np.full((texts, beam_size, 1), start)
-    memory = [np.repeat(part, beam_size, axis=0) for part in steps.encode(sources)]
-    weights = np.zeros((texts, beam_size, 0, steps.columns(memory)))
-    for _ in range(length + 1):
-        logits, attended, states = steps.read(tokens[:, :, -1].reshape(-1), memory)
-        chance = log_softmax(logits, axis=1).reshape(texts, beam_size, -1)
-        chance[:, :, [PADDING_ID, UNKNOWN_ID, start]] = -np.inf
-        chance[ended] = -np.inf
-        chance[ended, end] = 0  # stays as it is
-        totals = logs[:, :, None] + chance
-        sizes = counts + ~ended
-        means = totals / sizes[:, :, None]
-        parent, token = np.divmod(_highest(means.reshape(texts, -1), beam_size), size)
-        before, logs = logs[rows, parent], totals[rows, parent, token]
-        counts = sizes[rows, parent]
-        ended = ended[rows, parent] | (token == end)
-        tokens = np.concatenate([tokens[rows, parent], token[:, :, None]], axis=2)
-        attended = attended.reshape(texts, beam_size, 1, -1)
-        weights = np.concatenate([weights, attended], axis=2)[rows, parent]
-        chosen = (rows * beam_size + parent).ravel()
-        memory = [*memory[: steps.fixed], *(state[chosen] for state in states)]
-        if ended.all():
+    decoder = _StepwiseDecoder(network)
+    constants, states = (
+        [np.repeat(array, beam_size, axis=0) for array in arrays]
+        for arrays in decoder.encode(sources)
+    )
+    beam = _Beam(
+        len(sources), beam_size, decoder.start_id, decoder.num_weights(sources)
+    )
+    for _ in range(length + 1):  # one step more for the end
+        last_tokens = beam.tokens[:, :, -1].ravel()
+        logits, weights, states = decoder.read(last_tokens, constants, states)
+        parents = beam.extend(logits, weights)
+        states = [state[parents] for state in states]
+        if beam.ended.all():
             break
-    # Nobody asked for what would come after the length, in place of an end.
-    logs = np.where(ended, logs, before)
-    # The best that has ended; the best at all where none has.
-    chosen = ended.argmax(axis=1)
-    ids, attention = [], []
-    for row, beam in enumerate(chosen):
-        count = counts[row, beam] - 1
-        ids.append(tokens[row, beam, 1 : count + 1])
-        real = np.count_nonzero(sources[row])
-        attention.append(weights[row, beam, : count + ended[row, beam], :real])
-    row = np.arange(texts)
-    return Decoded(ids, logs[row, chosen], attention, ended[row, chosen])
+    return beam.best(np.count_nonzero(sources, axis=1))
 
 
-def _highest(values: np.ndarray, count: int) -> np.ndarray:
-    """The positions of the highest of each row, highest first."""
+class _Beam:
+    """The hypotheses of all texts, `(texts, beam_size, ...)` in every array."""
+
+    def __init__(self, texts: int, beam_size: int, start_id: int, num_weights: int):
+        self.tokens = np.full((texts, beam_size, 1), start_id)
+        self.log_probs = np.full((texts, beam_size), -np.inf)
+        # Only one hypothesis of each text counts at first: the others are its copies.
+        self.log_probs[:, 0] = 0
+        self.log_probs_before = self.log_probs  # without the last token
+        self.counts = np.zeros((texts, beam_size), int)  # tokens, the end included
+        self.ended = np.zeros((texts, beam_size), bool)
+        self.weights = np.zeros((texts, beam_size, 0, num_weights))
+
+    def extend(self, logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Replace the hypotheses by the best of their extensions.
+
+        Args:
+            logits: of the next token, `(texts * beam_size, vocabulary_size)`.
+            weights: attention weights of this step, `(texts * beam_size, columns)`.
+
+        Returns:
+            The row of the hypothesis that each new one extends, `(texts * beam_size,)`.
+        """
+        texts, beam_size = self.ended.shape
+        totals, counts = self._score_extensions(logits)
+        vocabulary_size = totals.shape[2]
+        means = (totals / counts[:, :, None]).reshape(texts, -1)
+        best = _find_highest(means, beam_size)
+        parents, tokens = np.divmod(best, vocabulary_size)
+        rows = np.arange(texts)[:, None]
+        self.log_probs_before = self.log_probs[rows, parents]
+        self.log_probs = totals[rows, parents, tokens]
+        self.counts = counts[rows, parents]
+        self.ended = self.ended[rows, parents] | (tokens == vocabulary_size - 1)
+        self.tokens = np.append(self.tokens[rows, parents], tokens[:, :, None], axis=2)
+        weights = weights.reshape(texts, beam_size, 1, -1)
+        self.weights = np.append(self.weights, weights, axis=2)[rows, parents]
+        return (rows * beam_size + parents).ravel()
+
+    def _score_extensions(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log probability of each extension by each token, and the token counts."""
+        steps = log_softmax(logits, axis=1).reshape(*self.ended.shape, -1)
+        start, end = steps.shape[2] - 2, steps.shape[2] - 1
+        steps[:, :, [PADDING_ID, UNKNOWN_ID, start]] = -np.inf
+        # A finished hypothesis is repeated with its probability.
+        steps[self.ended] = -np.inf
+        steps[self.ended, end] = 0
+        return self.log_probs[:, :, None] + steps, self.counts + ~self.ended
+
+    def best(self, source_lengths: np.ndarray) -> Decoded:
+        """The best finished hypothesis of each text, or the best unfinished one."""
+        # The last step is for the end; a token that came instead is cut off.
+        log_probs = np.where(self.ended, self.log_probs, self.log_probs_before)
+        chosen = self.ended.argmax(axis=1)  # the beam is sorted, the best first
+        ids, attention = [], []
+        for row, (place, width) in enumerate(zip(chosen, source_lengths, strict=True)):
+            count = self.counts[row, place] - 1
+            steps = count + self.ended[row, place]
+            ids.append(self.tokens[row, place, 1 : count + 1])
+            attention.append(self.weights[row, place, :steps, :width])
+        rows = np.arange(len(chosen))
+        scores, finished = log_probs[rows, chosen], self.ended[rows, chosen]
+        return Decoded(ids, scores, attention, finished)
+
+
+def _find_highest(values: np.ndarray, count: int) -> np.ndarray:
+    """Positions of the highest values of each row, highest first: `(rows, count)`."""
     some = np.argpartition(-values, count - 1, axis=1)[:, :count]
     order = np.argsort(-np.take_along_axis(values, some, axis=1), axis=1, kind="stable")
     return np.take_along_axis(some, order, axis=1)
 
 
-class _Steps:
-    """A translator taken apart: the encoder, and one step of the decoder.
+class _StepwiseDecoder:
+    """A translator taken apart: its encoder, and one step of its decoder.
 
-    What a step needs is a list, its memory: with attention the source's mask, the
-    encoder's states and their keys (`fixed` of them stay as they are), then the
-    decoder's states.
+    A step needs arrays that stay constant and states that change. With attention the
+    constants are the mask of the source, the encoder's states and their keys; without
+    attention there are none.
     """
 
     def __init__(self, network: keras.Model):
-        attends = any(layer.name == "attention" for layer in network.layers)
-        self.fixed = 3 if attends else 0
-        values, *encoded = network.get_layer("encoder").output
-        each = len(encoded) // 2
-        states = [network.get_layer(f"state_{i + 1}").output for i in range(each)]
-        kept = [values, network.get_layer("keys").output] if attends else []
-        self._encoder = keras.Model(network.inputs[0], [*kept, *states])
-        self._step = _Step(network, self.fixed)
+        self.start_id = network.output_shape[-1] - 2
+        self._attends = any(layer.name == "attention" for layer in network.layers)
+        encoded, *last = network.get_layer("encoder").output
+        numbers = range(1, len(last) // 2 + 1)
+        states = [network.get_layer(f"state_{i}").output for i in numbers]
+        constants = [encoded, network.get_layer("keys").output] if self._attends else []
+        self._num_states = len(states)
+        self._encoder = keras.Model(network.inputs[0], [*constants, *states])
+        self._step = _DecoderStep(network, self._attends)
 
-    def encode(self, sources: np.ndarray) -> list[np.ndarray]:
-        # A column of padding more: Keras warns of attention to a single step.
-        sources = np.pad(sources, ((0, 0), (0, 1)))
-        encoded = keras.tree.flatten(self._encoder.predict_on_batch(sources))
-        return [sources != 0, *encoded] if self.fixed else encoded
+    def encode(self, sources: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """The constants and the first states of the decoder, `(texts, ...)` each."""
+        sources = _pad_by_one(sources)
+        arrays = keras.tree.flatten(self._encoder.predict_on_batch(sources))
+        constants, states = arrays[: -self._num_states], arrays[-self._num_states :]
+        return ([sources != 0, *constants] if self._attends else []), states
 
-    def columns(self, memory: list[np.ndarray]) -> int:
-        """Of the weights: steps of the source, or none where nothing is weighed."""
-        return memory[0].shape[1] if self.fixed else 0
+    def num_weights(self, sources: np.ndarray) -> int:
+        """How many attention weights each step gives; 0 without attention."""
+        return _pad_by_one(sources).shape[1] if self._attends else 0
 
     def read(
-        self, tokens: np.ndarray, memory: list[np.ndarray]
+        self,
+        tokens: np.ndarray,
+        constants: list[np.ndarray],
+        states: list[np.ndarray],
     ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-        """Logits of what follows `(batch, ids)`, weights `(batch, source)`, states."""
-        logits, *rest = self._step.predict_on_batch([tokens, *memory])
-        if self.fixed:
+        """Run one step of the decoder.
+
+        Args:
+            tokens: the last token of each hypothesis, `(batch,)`.
+            constants: see the class.
+            states: states of the decoder before the step.
+
+        Returns:
+            Logits of the next token `(batch, vocabulary_size)`, attention weights
+            `(batch, num_weights)`, and the states after the step.
+        """
+        logits, *rest = self._step.predict_on_batch([tokens, *constants, *states])
+        if self._attends:
             return logits, rest[0], rest[1:]
         return logits, np.zeros((len(tokens), 0)), rest
 
 
-class _Step(keras.Model):
-    """From `[tokens, *memory]` to `[logits, weights where it attends, *states]`."""
+def _pad_by_one(sources: np.ndarray) -> np.ndarray:
+    """One column of padding more, because Keras warns of attention to a single step."""
+    return np.pad(sources, ((0, 0), (0, 1)))
 
-    def __init__(self, network: keras.Model, fixed: int):
-        super().__init__(name="step")
-        names = ["target_embedding", "decoder", "readout"]
-        names += ["attention"] if fixed else []
-        self.parts = {name: network.get_layer(name) for name in names}
-        self.fixed = fixed
+
+class _DecoderStep(keras.Model):
+    """One step: `[tokens, *constants, *states]` to `[logits, (weights,) *states]`."""
+
+    def __init__(self, network: keras.Model, attends: bool):
+        super().__init__(name="decoder_step")
+        self.embedding = network.get_layer("target_embedding")
+        self.decoder = network.get_layer("decoder")
+        self.attention = network.get_layer("attention") if attends else None
+        self.readout = network.get_layer("readout")
 
     def call(self, inputs: list[Any]) -> list[Any]:
-        tokens, *memory = inputs
-        fixed, states = memory[: self.fixed], memory[self.fixed :]
-        # A copy has no mask, of which a cell would warn: no token is padding.
-        x = keras.ops.copy(self.parts["target_embedding"](tokens))
-        x, after = self.parts["decoder"].cell(x, states)
+        tokens, *rest = inputs
+        constants, states = (rest[:3], rest[3:]) if self.attention else ([], rest)
+        # A cell warns of a mask. The copy has none; no token here is padding.
+        x = keras.ops.copy(self.embedding(tokens))
+        x, states = self.decoder.cell(x, states)
         weights = []
-        if fixed:
-            mask, values, keys = fixed
-            context, scores = self.parts["attention"](
-                [x[:, None], values, keys],
+        if self.attention:
+            mask, encoded, keys = constants
+            context, scores = self.attention(
+                [x[:, None], encoded, keys],
                 mask=[None, mask],
                 return_attention_scores=True,
             )
             x = keras.ops.concatenate([context[:, 0], x], axis=-1)
             weights = [scores[:, 0]]
-        logits = self.parts["target_embedding"](self.parts["readout"](x), reverse=True)
-        return [logits, *weights, *keras.tree.flatten(after)]
+        logits = self.embedding(self.readout(x), reverse=True)
+        return [logits, *weights, *keras.tree.flatten(states)]

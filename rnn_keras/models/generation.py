@@ -1,8 +1,8 @@
-"""Text from a language model, token after token, and the windows to train it on.
+"""Text generation with a language model, and the sequences it is trained on.
 
-The state is carried: a token costs one step of the recurrence, however much text
-stands before it, so the cost is linear in the length. Left out: beam search, which
-finds the likeliest text where here one is drawn.
+`generate` draws one token after another. The state is carried from step to step, so
+a token costs one step of the recurrence, however long the text before it is. Left
+out: search for the most probable text, which `beam_search` does for translators.
 """
 
 from typing import Any
@@ -14,21 +14,23 @@ from rnn_keras.layers.text_vectorizer import PADDING_ID, UNKNOWN_ID, TextVectori
 from rnn_keras.utils.errors import InputError, check_sizes
 
 
-def windows(ids: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a long text into pieces, and what comes next at each of their steps.
+def next_token_sequences(ids: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a long text into input sequences, with the next token of each as target.
 
     Args:
-        ids: tokens of the text `(tokens,)`.
-        length: of a piece; what is left over at the end has no part.
+        ids: token ids of the text, `(tokens,)`.
+        length: tokens of a sequence. The rest of the text, which is too short for one
+            more sequence, is left out.
 
     Returns:
-        Inputs and targets, `(pieces, length)` each, the targets one token later.
+        Inputs and targets, `(sequences, length)` each; the targets are the inputs
+        one token later.
 
     Raises:
-        InputError: if there is not one piece and a token after it.
-        ValueError: for a size below 1, or ids that are not of one text.
+        InputError: if the text is too short for one sequence and the token after it.
+        ValueError: if `length` is below 1, or `ids` has more than one axis.
 
-    >>> inputs, targets = windows(np.arange(1, 8), 3)
+    >>> inputs, targets = next_token_sequences(np.arange(1, 8), 3)
     >>> inputs.tolist(), targets.tolist()
     ([[1, 2, 3], [4, 5, 6]], [[2, 3, 4], [5, 6, 7]])
     """
@@ -36,17 +38,16 @@ def windows(ids: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     ids = np.asarray(ids)
     if ids.ndim != 1:
         raise ValueError(
-            "`ids` must be of one text, (tokens,), as `encode([text]).ids[0]` is. "
+            "`ids` must have the shape (tokens,), like `encode([text]).ids[0]`. "
             f"Received the shape {ids.shape}"
         )
-    pieces = (len(ids) - 1) // length
-    if pieces < 1:
+    count = (len(ids) - 1) // length
+    if count < 1:
         raise InputError(
-            f"a text of {len(ids):,} tokens, where windows of {length:,} and the token "
-            f"after each need {length + 1:,}"
+            f"a text of {len(ids):,} tokens is too short: a sequence of {length:,} "
+            f"tokens and the token after it need {length + 1:,}"
         )
-    end = pieces * length
-    shape = (pieces, length)
+    end, shape = count * length, (count, length)
     return ids[:end].reshape(shape), ids[1 : end + 1].reshape(shape)
 
 
@@ -60,30 +61,32 @@ def generate(
     top_k: int | None = None,
     seed: int | None = None,
 ) -> str:
-    """Go on from `prompt`: each token is drawn from what the network expects next.
+    """Continue a text: draw each token from the network's predictions.
 
     Args:
-        network: of `rnn_keras.models.build_language_model`.
-        vectorizer: the one that its training ids came from.
-        prompt: read first, from a state of zeros. A token that is not in the vocabulary
-            is read as unknown; where texts are of characters it is refused, since such
-            a vocabulary has all there were in training.
-        length: tokens to add.
-        temperature: by which the logits are divided. 1 draws as the network expects,
-            less draws the likely more often, and 0 takes the likeliest always.
-        top_k: draw among so many likeliest only; `None`: among all (A. Fan et al.,
-            "Hierarchical neural story generation", ACL 2018).
-        seed: of the draws; equal seeds give equal text. `None`: another each time.
+        network: a model from `rnn_keras.build_language_model`.
+        vectorizer: the vectorizer that made the training ids.
+        prompt: text that the network reads first, from a state of zeros. Words that are
+            not in the vocabulary are read as unknown tokens. Characters that are not
+            in the vocabulary are refused, because no training text had them.
+        length: number of tokens to add.
+        temperature: number by which the logits are divided. 1 draws from the network's
+            own probabilities, smaller numbers prefer probable tokens, and 0 always
+            takes the most probable token.
+        top_k: number of most probable tokens to draw from (A. Fan et al.,
+            "Hierarchical neural story generation", ACL 2018); `None` means all.
+        seed: seed of the draws. Equal seeds give equal text; `None` gives another
+            text each time.
 
     Returns:
-        The text that follows the prompt, without it; words with spaces between them.
-        A token that is not in the vocabulary is never drawn.
+        The added text, without the prompt; words are separated by spaces. Padding and
+        unknown tokens are never drawn.
 
     Raises:
-        InputError: if there is no token in the prompt, an unknown character, or more
+        InputError: if the prompt is empty, has unknown characters, or has more tokens
             than the vectorizer's `max_length`.
-        ValueError: for a size or temperature that cannot be, or where vocabulary and
-            network do not belong together.
+        ValueError: if `length`, `temperature` or `top_k` is too small, or vectorizer
+            and network have vocabularies of different sizes.
     """
     check_sizes(0, length=length)
     if not 0 <= temperature < np.inf:
@@ -95,78 +98,88 @@ def generate(
     vocabulary = vectorizer.get_vocabulary()
     if network.output_shape[-1] != len(vocabulary):
         raise ValueError(
-            f"the vectorizer must have the {network.output_shape[-1]} tokens that the "
-            f"network was built for. Received: {len(vocabulary)}"
+            "the vectorizer must have as many tokens as the network has logits, "
+            f"{network.output_shape[-1]}. Received: {len(vocabulary)}"
         )
-    encoded = vectorizer.encode([prompt])
-    if encoded.num_cut:
-        raise InputError(
-            f"the prompt has more than the {vectorizer.max_length:,} tokens at which "
-            "the vectorizer cuts"
-        )
-    given = encoded.ids[0][encoded.ids[0] != PADDING_ID]
-    if not len(given):
-        raise InputError("the prompt is empty: there must be a token to follow")
-    if vectorizer.unit == "character" and (given == UNKNOWN_ID).any():
-        tokens = vectorizer.tokenize([prompt])[0]
-        unknown = sorted(
-            {t for t, i in zip(tokens, given, strict=True) if i == UNKNOWN_ID}
-        )
-        raise InputError(
-            f"the prompt has characters that the vectorizer never saw: {unknown}"
-        )
-
+    *given, last = _encode_prompt(vectorizer, prompt)
     random = np.random.default_rng(seed)
     reader = Reader(network)
-    for token in given[:-1]:
+    for token in given:
         reader.read(np.array([token]))
-    last, drawn = given[-1], []
+    drawn: list[int] = []
     while len(drawn) < length:
         logits = reader.read(np.array([last]))[0]
         last = draw(logits, random, temperature, top_k)
         drawn.append(last)
-    between = "" if vectorizer.unit == "character" else " "
-    return between.join(vocabulary[token] for token in drawn)
+    separator = "" if vectorizer.unit == "character" else " "
+    return separator.join(vocabulary[token] for token in drawn)
+
+
+def _encode_prompt(vectorizer: TextVectorizer, prompt: str) -> np.ndarray:
+    """Ids of the prompt, `(tokens,)`; see `generate` for what is refused."""
+    encoded = vectorizer.encode([prompt])
+    if encoded.num_cut:
+        raise InputError(
+            "the prompt must have at most as many tokens as the vectorizer keeps, "
+            f"{vectorizer.max_length:,}"
+        )
+    ids = encoded.ids[0][encoded.ids[0] != PADDING_ID]
+    if not len(ids):
+        raise InputError("the prompt is empty; it must have at least one token")
+    if vectorizer.unit == "character" and (ids == UNKNOWN_ID).any():
+        tokens = zip(vectorizer.tokenize([prompt])[0], ids, strict=True)
+        unknown = sorted({token for token, i in tokens if i == UNKNOWN_ID})
+        raise InputError(
+            "the prompt has characters that are not in the vectorizer's vocabulary: "
+            f"{unknown}"
+        )
+    return ids
 
 
 class Reader:
-    """A language model that reads a token at a time, and keeps its state.
+    """Reads texts with a language model one token at a time, and keeps the state.
 
     Args:
-        network: of `rnn_keras.models.build_language_model`. Its weights are shared,
-            not copied.
+        network: a model from `rnn_keras.build_language_model`. The reader shares its
+            weights.
 
     Raises:
-        ValueError: for a network that does not answer at each step, answers `nan`, has
-            layers that are no chain, or a recurrent layer that could not read so: in
-            both directions, or backwards.
+        ValueError: if the network gives no logits at each step, or `nan`, if its layers
+            do not form a chain, or if one of its recurrent layers reads backwards or
+            in both directions.
     """
 
     def __init__(self, network: keras.Model):
-        self._step = _Step(network)
+        self._step = _ChainStep(network)
         if len(network.output_shape) != 3:
             raise ValueError(
                 f"{network.name!r} must give logits at each step, (batch, timesteps, "
                 f"vocabulary_size). Received the shape {network.output_shape}"
             )
         self._states: list[np.ndarray] = []
-        # Whatever makes a network another one than it is taken for shows here.
+        self._check(network)
+        self._states = []
+
+    def _check(self, network: keras.Model) -> None:
+        """Compare three tokens read one by one with the network's own answer."""
         read = [self.read(np.array([UNKNOWN_ID])) for _ in range(3)][-1]
         expected = np.asarray(network(np.full((1, 3), UNKNOWN_ID)))[:, -1]
         if not np.isfinite(expected).all():
             raise ValueError(f"{network.name!r} answers nan: its weights have diverged")
         if not np.allclose(read, expected, rtol=1e-3, atol=1e-3):
             raise ValueError(
-                f"the layers of {network.name!r} must be a chain: read token by token, "
-                "they give another result"
+                f"the layers of {network.name!r} must form a chain: read token by "
+                "token they give another result"
             )
-        self._states = []
 
     def read(self, tokens: np.ndarray) -> np.ndarray:
-        """What may follow: logits `(batch, vocabulary_size)`.
+        """Read the next token of each text.
 
         Args:
-            tokens: the next id of each text, `(batch,)`; no padding.
+            tokens: ids `(batch,)`, without padding.
+
+        Returns:
+            Logits of the token after it, `(batch, vocabulary_size)`.
         """
         if not self._states:
             shapes = [(len(tokens), size) for size in self._step.state_sizes]
@@ -175,11 +188,14 @@ class Reader:
         return logits
 
 
-class _Step(keras.Model):
-    """From ids `(batch,)` and states to logits and states, with the cells of layers."""
+class _ChainStep(keras.Model):
+    """One step of a chain of layers: `[ids, *states]` to `[logits, *states]`.
+
+    The ids are `(batch,)`. Each recurrent layer is replaced by its cell.
+    """
 
     def __init__(self, network: keras.Model):
-        super().__init__(name="step")
+        super().__init__(name="chain_step")
         skipped = keras.layers.InputLayer | keras.layers.Dropout
         self.chain = [x for x in network.layers if not isinstance(x, skipped)]
         self.state_sizes: list[int] = []
@@ -188,8 +204,8 @@ class _Step(keras.Model):
                 self.state_sizes += keras.tree.flatten(layer.cell.state_size)
             elif isinstance(layer, keras.layers.RNN | keras.layers.Bidirectional):
                 raise ValueError(
-                    f"layer {layer.name!r} must read forwards only, to go on from a "
-                    f"state. Received: {type(layer).__name__}"
+                    f"layer {layer.name!r} must read forwards only, so that its state "
+                    f"can be carried. Received: {type(layer).__name__}"
                 )
 
     def call(self, inputs: list[Any]) -> list[Any]:
@@ -199,7 +215,7 @@ class _Step(keras.Model):
             if isinstance(layer, keras.layers.RNN):
                 count = len(keras.tree.flatten(layer.cell.state_size))
                 before, states = states[:count], states[count:]
-                # A copy has no mask, of which a cell would warn: no token is padding.
+                # A cell warns of a mask. The copy has none; no token is padding.
                 x, new = layer.cell(keras.ops.copy(x), before)
                 after += keras.tree.flatten(new)
             else:
@@ -213,11 +229,11 @@ def draw(
     temperature: float = 1.0,
     top_k: int | None = None,
 ) -> int:
-    """An id, drawn by its probability; padding and unknown never are.
+    """Draw an id by its probability; padding and unknown are never drawn.
 
     Args:
-        logits: of all ids `(vocabulary_size,)`.
-        random: where the chance comes from.
+        logits: logits of all ids, `(vocabulary_size,)`.
+        random: generator of the random numbers.
         temperature: see `generate`.
         top_k: see `generate`.
 
@@ -230,5 +246,5 @@ def draw(
         logits[np.argsort(-logits, kind="stable")[top_k:]] = -np.inf
     if temperature == 0:
         return int(logits.argmax())
-    chances = np.exp((logits - logits.max()) / temperature)
-    return int(random.choice(len(chances), p=chances / chances.sum()))
+    weights = np.exp((logits - logits.max()) / temperature)
+    return int(random.choice(len(weights), p=weights / weights.sum()))

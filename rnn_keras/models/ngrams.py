@@ -1,26 +1,29 @@
-"""Language models that count: interpolated n-grams, what anyone would try first.
+"""n-gram language models: interpolated counts, the baseline of a neural one.
 
-A long past is rare, so each order is mixed with the one below:
+Long contexts are rare, so the probability of each order is interpolated with that of
+the order below:
 
     p_n(w | h) = (kept(h w) + left(h) p_{n-1}(w | h')) / (sum_v kept(h v) + left(h))
 
-h' is h without its first token, and p_0 gives each token the same. A past never seen
-says nothing: p_n = p_{n-1}. The smoothings differ in what is kept of the counts and how
-much is left to the shorter past; both stand so in S. F. Chen, J. Goodman, "An empirical
-study of smoothing techniques for language modeling", 1998.
+h is the context, the n - 1 tokens before w; h' is h without its first token; p_0 is
+uniform. For a context that never occurred in training, p_n = p_{n-1}. The two
+smoothings differ in `kept`, the part of a count that stays, and in `left`, the weight
+of the order below. Both are described in this form in S. F. Chen, J. Goodman, "An
+empirical study of smoothing techniques for language modeling", 1998.
 
-`"witten_bell"` keeps the counts, and leaves as much as different tokens followed h: I.
-H. Witten, T. C. Bell, "The zero-frequency problem", IEEE Transactions on Information
-Theory 37 (1991), 1085-1094, method C.
+`"witten_bell"` keeps the counts, and `left(h)` is the number of different tokens that
+followed h: I. H. Witten, T. C. Bell, "The zero-frequency problem", IEEE Transactions
+on Information Theory 37 (1991), 1085-1094, method C.
 
-`"kneser_ney"` (their modified form) takes a discount from each count, another for 1, 2
-and 3 or more, estimated from how many n-grams have a count of 1 to 4, and leaves what
-it took. In all orders but the highest it counts, instead of how often, after how many
-different tokens an n-gram stood, as that is what the shorter past is asked for: R.
-Kneser, H. Ney, "Improved backing-off for m-gram language modeling", ICASSP 1995.
+`"kneser_ney"` (in Chen and Goodman's modified form) subtracts a discount from each
+count, and `left(h)` is the sum of the discounts. There is one discount for counts of
+1, one for 2, and one for 3 and more, estimated from the numbers of n-grams that occur
+one to four times. In all orders but the highest, an n-gram does not count its
+occurrences but the different tokens that preceded it: R. Kneser, H. Ney, "Improved
+backing-off for m-gram language modeling", ICASSP 1995.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -36,24 +39,26 @@ def ngram_losses(
     vocabulary_size: int,
     smoothing: Smoothing = "kneser_ney",
 ) -> np.ndarray:
-    """-ln p of each token of `test`, by n-grams of every order up to the given one.
+    """Loss of each test token under n-gram models of every order up to `order`.
 
     Args:
-        train: ids `(tokens,)`, which are counted.
-        test: ids `(tokens,)`. Its first tokens have a shorter past.
-        order: of the longest n-grams: 1 looks at no past.
-        vocabulary_size: ids are below it.
-        smoothing: `"kneser_ney"`, the better, or `"witten_bell"`, the simpler.
+        train: token ids in which n-grams are counted, `(tokens,)`.
+        test: token ids to predict, `(tokens,)`. The first ones have a shorter context.
+        order: tokens of the longest n-grams; an order of 1 uses no context.
+        vocabulary_size: number of ids; all ids are below it.
+        smoothing: `"kneser_ney"`, which predicts better, or `"witten_bell"`, which is
+            simpler.
 
     Returns:
-        Nats `(order, tokens of test)`: row n - 1 is of n-grams.
+        Negative log probabilities in nats, `(order, tokens of test)`. Row n - 1 belongs
+        to the model of order n.
 
     Raises:
-        ValueError: for another smoothing, an order below 1, an id out of range, or so
-            many different n-grams that they cannot be numbered.
+        ValueError: if `smoothing` is unknown, `order` is below 1, an id is out of
+            range, or `vocabulary_size ** order` exceeds 64 bits.
     """
     check_sizes(order=order)
-    check_choice("smoothing", smoothing, ("witten_bell", "kneser_ney"))
+    check_choice("smoothing", smoothing, get_args(Smoothing))
     ids = np.concatenate([train, test])
     least, most = ids.min(initial=0), ids.max(initial=0)
     if least < 0 or most >= vocabulary_size:
@@ -68,70 +73,73 @@ def ngram_losses(
     modified = smoothing == "kneser_ney"
     chance = np.full(len(test), 1 / vocabulary_size)
     shorter, losses = chance.copy(), []
-    tables = [_count(_numbers(train, n + 1, vocabulary_size)) for n in range(order)]
+    tables = [_count(_number(train, n + 1, vocabulary_size)) for n in range(order)]
     for n, table in enumerate(tables, start=1):
-        asked = _numbers(test, n, vocabulary_size)
+        wanted = _number(test, n, vocabulary_size)
         below = shorter[n - 1 :]
-        # A test token nearer to the beginning keeps the chance of its shorter past.
-        chance[n - 1 :] = _mixed(asked, table, below, vocabulary_size, modified)
+        # The first n - 1 test tokens keep the probability of their shorter context.
+        chance[n - 1 :] = _interpolate(wanted, table, below, vocabulary_size, modified)
         losses.append(-np.log(chance))
         if modified and n < order:
+            # The next order is interpolated with counts of preceding tokens.
             longer, _ = tables[n]
-            before = _count(longer % vocabulary_size**n)
-            shorter[n - 1 :] = _mixed(asked, before, below, vocabulary_size, modified)
+            preceded = _count(longer % vocabulary_size**n)
+            shorter[n - 1 :] = _interpolate(
+                wanted, preceded, below, vocabulary_size, modified
+            )
         else:
             shorter = chance.copy()
     return np.array(losses)
 
 
-def _count(grams: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The different ones, rising, and how often each is there."""
-    return np.unique(grams, return_counts=True)
-
-
-def _mixed(
-    asked: np.ndarray,
-    table: tuple[np.ndarray, np.ndarray],
-    shorter: np.ndarray,
-    base: int,
-    modified: bool,
-) -> np.ndarray:
-    """p_n of the n-grams asked for, from their p_{n-1} and the counts of training."""
-    grams, counts = table
-    if not len(grams):  # a training text shorter than that says nothing
-        return shorter
-    left = _discounts(counts) if modified else np.ones(len(counts))
-    kept = counts - left if modified else counts
-    # The past of an n-gram is its number in base `base` without the last digit.
-    pasts, first = np.unique(grams // base, return_index=True)
-    seen = _look_up(asked, grams, kept)
-    to_shorter = _look_up(asked // base, pasts, np.add.reduceat(left, first))
-    total = _look_up(asked // base, pasts, np.add.reduceat(kept + left, first))
-    mixed = (seen + to_shorter * shorter) / np.maximum(total, 1)
-    return np.where(total > 0, mixed, shorter)
-
-
-def _discounts(counts: np.ndarray) -> np.ndarray:
-    """What is taken from each count (Chen and Goodman 1998, equation 17)."""
-    once, *more = np.bincount(counts.clip(max=5), minlength=6)[1:5]
-    discounts = np.full(3, 0.5)
-    if all(more) and once:  # or there is nothing to estimate them from
-        share = once / (once + 2 * more[0])
-        k, ratios = np.arange(1, 4), np.divide(more, [once, *more[:-1]])
-        # Without any, a token never seen after this past would have no chance.
-        discounts = np.maximum(k - (k + 1) * share * ratios, 0.1)
-    return discounts[counts.clip(max=3) - 1]
-
-
-def _numbers(ids: np.ndarray, n: int, base: int) -> np.ndarray:
-    """One number for each n-gram, in the order in which they end."""
+def _number(ids: np.ndarray, n: int, base: int) -> np.ndarray:
+    """Each n-gram as one number in base `base`, in the order in which they end."""
     numbers = np.zeros(max(0, len(ids) - n + 1), "int64")
     for i in range(n):
         numbers = numbers * base + ids[i : len(numbers) + i]
     return numbers
 
 
-def _look_up(asked: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The value of each key asked for, 0 for one that is not there."""
-    place = np.searchsorted(keys, asked).clip(max=len(keys) - 1)
-    return np.where(keys[place] == asked, values[place], 0)
+def _count(grams: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct n-grams in increasing order, and how often each occurs."""
+    return np.unique(grams, return_counts=True)
+
+
+def _interpolate(
+    wanted: np.ndarray,
+    table: tuple[np.ndarray, np.ndarray],
+    shorter: np.ndarray,
+    base: int,
+    modified: bool,
+) -> np.ndarray:
+    """p_n of the wanted n-grams from their p_{n-1} and a table of training counts."""
+    grams, counts = table
+    if not len(grams):  # the training text is shorter than n tokens
+        return shorter
+    left = _discounts(counts) if modified else np.ones(len(counts))
+    kept = counts - left if modified else counts
+    # The context of an n-gram is its number without the last digit.
+    contexts, first = np.unique(grams // base, return_index=True)
+    seen = _look_up(wanted, grams, kept)
+    to_shorter = _look_up(wanted // base, contexts, np.add.reduceat(left, first))
+    total = _look_up(wanted // base, contexts, np.add.reduceat(kept + left, first))
+    mixed = (seen + to_shorter * shorter) / np.maximum(total, 1)
+    return np.where(total > 0, mixed, shorter)
+
+
+def _discounts(counts: np.ndarray) -> np.ndarray:
+    """The discount of each count (Chen and Goodman 1998, equation 17)."""
+    once, *more = np.bincount(counts.clip(max=5), minlength=6)[1:5]
+    discounts = np.full(3, 0.5)
+    if all(more) and once:  # otherwise there is nothing to estimate them from
+        share = once / (once + 2 * more[0])
+        k, ratios = np.arange(1, 4), np.divide(more, [once, *more[:-1]])
+        # At least 0.1: a discount of 0 would give unseen tokens no probability.
+        discounts = np.maximum(k - (k + 1) * share * ratios, 0.1)
+    return discounts[counts.clip(max=3) - 1]
+
+
+def _look_up(wanted: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The value of each wanted key, 0 where it is missing; `keys` are sorted."""
+    place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+    return np.where(keys[place] == wanted, values[place], 0)

@@ -34,7 +34,7 @@ def check_choice(argument: str, value: str, choices: Sequence[str]) -> None:
         raise ValueError(f"`{argument}` must be one of {choices}. Received: {value!r}")
 
 
-def check_sizes(least: int = 1, /, **sizes: int) -> None:
+def check_sizes(least: float = 1, /, **sizes: float) -> None:
     """Raise `ValueError` if an argument, given by its name, is below `least`."""
     for argument, value in sizes.items():
         if value < least:
