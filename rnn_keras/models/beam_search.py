@@ -57,17 +57,22 @@ def decode(
         InputError: if there are no sources.
         ValueError: if a size is below 1.
     """
+    return search(StepwiseDecoder(network), sources, beam_size, length)
+
+
+def search(
+    decoder: "StepwiseDecoder", sources: np.ndarray, beam_size: int, length: int
+) -> Decoded:
+    """Search like `decode`, with a decoder that serves several batches of sources."""
     check_sizes(beam_size=beam_size, length=length)
     if not len(sources):
         raise InputError("no texts to translate")
-    decoder = _StepwiseDecoder(network)
     constants, states = (
         [np.repeat(array, beam_size, axis=0) for array in arrays]
         for arrays in decoder.encode(sources)
     )
-    beam = _Beam(
-        len(sources), beam_size, decoder.start_id, decoder.num_weights(sources)
-    )
+    num_weights = decoder.num_weights(sources)
+    beam = _Beam(len(sources), beam_size, decoder.start_id, num_weights)
     for _ in range(length + 1):  # one step more for the end
         last_tokens = beam.tokens[:, :, -1].ravel()
         logits, weights, states = decoder.read(last_tokens, constants, states)
@@ -150,7 +155,7 @@ def _find_highest(values: np.ndarray, count: int) -> np.ndarray:
     return np.take_along_axis(some, order, axis=1)
 
 
-class _StepwiseDecoder:
+class StepwiseDecoder:
     """A translator taken apart: its encoder, and one step of its decoder.
 
     A step needs arrays that stay constant and states that change. With attention the

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from rnn_keras.layers.text_vectorizer import TextVectorizer, is_standalone_token
-from rnn_keras.models.beam_search import decode
+from rnn_keras.models.beam_search import StepwiseDecoder, search
 from rnn_keras.training.batches import Batches, as_dataset
 from rnn_keras.utils.errors import InputError, check_sizes
 
@@ -265,6 +265,7 @@ def translate(
             "the network must have two ids more than `target_vectorizer`. Received: "
             f"{network.output_shape[-1]} and {len(vocabulary) - 2}"
         )
+    decoder = StepwiseDecoder(network)
     source_tokens = source_vectorizer.tokenize(texts)
     lengths = (ids != 0).sum(axis=1)
     translations: dict[int, Translation] = {}
@@ -272,7 +273,7 @@ def translate(
     for start in range(0, max(1, len(texts)), batch_size):
         rows = by_length[start : start + batch_size]
         sources = ids[rows, : lengths[rows].max(initial=1)]
-        decoded = decode(network, sources, beam_size=beam_size, length=length)
+        decoded = search(decoder, sources, beam_size, length)
         for row, found, score, attention, finished in zip(rows, *decoded, strict=True):
             tokens = vocabulary[found].tolist()
             translations[row] = Translation(

@@ -1,7 +1,8 @@
 """Figures, each a function that draws on matplotlib's Axes and returns them.
 
-`curves` shows training and comparisons, `sequences` what happens over time, `text` what
-a network does with a text; `style` is the look they share.
+`curves` shows training and scores, `sequences` what happens over time, `text` what a
+network does with a text, and `diagrams` the networks themselves. `style` is the look
+that they share.
 """
 
 from rnn_keras.plots.curves import (
@@ -12,8 +13,8 @@ from rnn_keras.plots.curves import (
     plot_curves,
     plot_losses,
 )
+from rnn_keras.plots.diagrams import draw_unrolled
 from rnn_keras.plots.sequences import (
-    draw_unrolled,
     plot_dendrogram,
     plot_errors,
     plot_norms,

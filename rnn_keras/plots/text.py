@@ -1,39 +1,42 @@
-"""Figures of comparisons, explanations and texts: what `plots` has no room for."""
+"""Figures of what a network does with a text or with speech.
+
+Contributions of tokens to a decision, probabilities while a text is read, attention,
+the values of a unit on the text itself, and the words in a recording.
+"""
 
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnn_keras.plots.style import BLUE, VERMILION, text_fonts
+from rnn_keras.plots.style import BLUE, VERMILION, new_axes, text_fonts
 from rnn_keras.utils.files import not_written
 
 if TYPE_CHECKING:
     from rnn_keras.classification.explanation import Explanation
     from rnn_keras.models.translation import Translation
 
-
+# Characters in a line of `plot_on_text`.
 _WIDEST_LINE = 80
 
 
 def plot_contributions(explanation: "Explanation", ax: Axes | None = None) -> Axes:
-    """What each token adds to the decision, from the first at the top to the last.
+    """Plot what each token adds to the decision, the first token at the top.
 
     Args:
-        explanation: of `TextClassifier.explain`.
-        ax: to draw on; a new figure by default.
+        explanation: from `TextClassifier.explain`.
+        ax: axes to draw on; a new figure by default.
     """
-    ax = ax or _tall(explanation)
+    ax = ax or new_axes(5, _height(explanation))
     values = explanation.contributions
     colours = np.where(values > 0, BLUE, VERMILION)
     ax.barh(range(len(values)), values, color=colours)
     ax.axvline(0, color="black", lw=0.8)
-    _name_tokens(explanation, ax)
+    _label_tokens(explanation, ax)
     ax.set_xlabel(
         f"to {explanation.against}  \N{LEFTWARDS ARROW}  nats  "
         f"\N{RIGHTWARDS ARROW}  to {explanation.label}",
@@ -49,52 +52,91 @@ def plot_contributions(explanation: "Explanation", ax: Axes | None = None) -> Ax
 
 
 def plot_reading(explanation: "Explanation", ax: Axes | None = None) -> Axes:
-    """The class probabilities after each token, from the top down.
+    """Plot the class probabilities after each token, the first token at the top.
 
     Args:
-        explanation: of `TextClassifier.explain`; its two classes are drawn.
-        ax: to draw on; a new figure by default.
+        explanation: from `TextClassifier.explain`; its two classes are drawn.
+        ax: axes to draw on; a new figure by default.
     """
-    ax = ax or _tall(explanation)
+    ax = ax or new_axes(5, _height(explanation))
     rows = np.arange(len(explanation.tokens))
     styles = ((explanation.label, BLUE, "o-"), (explanation.against, VERMILION, "s--"))
     for name, colour, style in styles:
         column = explanation.class_names.index(name)
-        # A class name may hold dollar signs, which would begin a formula.
+        # A class name may have dollar signs, which would begin a formula.
         label = name.replace("$", r"\$")
         values = explanation.probabilities[:, column]
         ax.plot(values, rows, style, color=colour, ms=4, label=label)
-    _name_tokens(explanation, ax)
+    _label_tokens(explanation, ax)
     ax.set(xlim=(-0.03, 1.03), xlabel="probability of the text so far")
     ax.legend(prop={"family": text_fonts()})
     return ax
 
 
-def plot_attention(translation: "Translation", ax: Axes | None = None) -> Axes:
-    """What the decoder weighed at each step: a row for each token that it gave.
-
-    Tokens that were read run along the top, those that were written down the left.
-
-    Args:
-        translation: of `rnn_keras.translate`, by a network with attention.
-        ax: to draw on; a new figure by default.
+def save_explanation(explanation: "Explanation", path: Path) -> None:
+    """Save contributions and reading of an explanation side by side in a file.
 
     Raises:
-        ValueError: if it has no attention.
+        InputError: if the file cannot be written.
+    """
+    figure = Figure((9, _height(explanation)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    plot_contributions(explanation, left)
+    plot_reading(explanation, right)
+    try:
+        with warnings.catch_warnings():
+            # Perhaps no font on the machine has a token's characters.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        # Matplotlib raises ValueError for an ending that is no format of pictures.
+        raise not_written(path, error) from error
+
+
+def _height(explanation: "Explanation") -> float:
+    """Height in inches of a figure with one row for each token, at most 60."""
+    return min(1.2 + 0.22 * max(4, len(explanation.tokens)), 60)
+
+
+def _label_tokens(explanation: "Explanation", ax: Axes) -> None:
+    """Write the tokens at the rows of a figure, the first one at the top."""
+    tokens = explanation.tokens
+    ax.set_yticks(range(len(tokens)), tokens, family=text_fonts(), parse_math=False)
+    ax.set_ylim(len(tokens) - 0.4, -0.6)
+    ax.grid(axis="x", color="0.9")
+    ax.set_axisbelow(True)
+
+
+def plot_attention(translation: "Translation", ax: Axes | None = None) -> Axes:
+    """Plot the attention weights of a translation.
+
+    The source tokens are at the top, the tokens of the translation on the left. Each
+    row shows where the decoder looked when it wrote that token.
+
+    Args:
+        translation: from `rnn_keras.translate`, by a network with attention.
+        ax: axes to draw on; a new figure by default.
+
+    Raises:
+        ValueError: if the translation has no attention weights.
     """
     weights = translation.attention
     rows, columns = weights.shape
     if not columns:
         raise ValueError("`translation` must have attention. Received: none")
-    if ax is None:
-        size = (1.6 + 0.45 * columns, 1.2 + 0.35 * rows)
-        ax = plt.subplots(figsize=size, layout="constrained")[1]
+    ax = ax or new_axes(1.6 + 0.45 * columns, 1.2 + 0.35 * rows)
     image = ax.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
     ax.figure.colorbar(image, ax=ax, label="weight")
-    style = {"family": text_fonts(), "parse_math": False}
-    written = [*translation.tokens, "(end)"]
-    ax.set_xticks(range(columns), translation.source_tokens, rotation=60, **style)
-    ax.set_yticks(range(rows), written[:rows], **style)
+    written = [*translation.tokens, "(end)"][:rows]
+    fonts = text_fonts()
+    ax.set_xticks(
+        range(columns),
+        translation.source_tokens,
+        rotation=60,
+        family=fonts,
+        parse_math=False,
+    )
+    ax.set_yticks(range(rows), written, family=fonts, parse_math=False)
     ax.xaxis.tick_top()
     ax.xaxis.set_label_position("top")
     ax.set(xlabel="read", ylabel="written")
@@ -104,25 +146,51 @@ def plot_attention(translation: "Translation", ax: Axes | None = None) -> Axes:
 def plot_on_text(
     text: str, values: Sequence[float], label: str = "state", ax: Axes | None = None
 ) -> Axes:
-    """A text, each character on a background coloured by its value, -1 to 1.
+    """Print a text with a background that shows a value for each character.
 
-    Blue is -1, red is 1, white 0. A line break shows as a sign of its own, and a line
-    longer than 80 characters goes on below.
+    The values range from -1 (blue) over 0 (white) to 1 (red). A line break is shown
+    as a sign, and lines are broken after 80 characters.
 
     Args:
-        text: as it was read.
-        values: of its characters, what a unit's state was after each, say.
-        label: what the values are.
-        ax: to draw on; a new figure by default.
+        text: the text.
+        values: value of each character, such as a unit's state after it.
+        label: name of the values.
+        ax: axes to draw on; a new figure by default.
 
     Raises:
-        ValueError: if there are not as many values as characters.
+        ValueError: if there are more or fewer values than characters.
     """
     if len(values) != len(text):
         raise ValueError(
             f"`values` must have one for each of {len(text):,} characters. Received: "
             f"{len(values):,}"
         )
+    lines = _break_lines(text, values)
+    width = max(map(len, lines), default=1)
+    ax = ax or new_axes(0.6 + 0.105 * width, 0.7 + 0.2 * len(lines))
+    grid = np.full((len(lines), width), np.nan)
+    for row, line in enumerate(lines):
+        for column, (character, value) in enumerate(line):
+            grid[row, column] = value
+            ax.text(
+                column,
+                row,
+                "↵" if character == "\n" else character,
+                ha="center",
+                va="center",
+                family="monospace",
+                fontsize=8,
+                parse_math=False,
+            )
+    image = ax.imshow(grid, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", alpha=0.7)
+    ax.figure.colorbar(image, ax=ax, label=label, fraction=0.03)
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def _break_lines(text: str, values: Sequence[float]) -> list[list[tuple[str, float]]]:
+    """Characters with their values, line by line; a line break ends its line."""
     lines: list[list[tuple[str, float]]] = [[]]
     for character, value in zip(text, values, strict=True):
         if len(lines[-1]) >= _WIDEST_LINE and character != "\n":
@@ -130,23 +198,7 @@ def plot_on_text(
         lines[-1].append((character, value))
         if character == "\n":
             lines.append([])
-    lines = [line for line in lines if line]
-    width = max(map(len, lines), default=1)
-    grid = np.full((len(lines), width), np.nan)
-    if ax is None:
-        size = (0.6 + 0.105 * width, 0.7 + 0.2 * len(lines))
-        ax = plt.subplots(figsize=size, layout="constrained")[1]
-    style = {"family": "monospace", "fontsize": 8, "parse_math": False}
-    for row, line in enumerate(lines):
-        for column, (character, value) in enumerate(line):
-            grid[row, column] = value
-            shown = "↵" if character == "\n" else character
-            ax.text(column, row, shown, ha="center", va="center", **style)
-    image = ax.imshow(grid, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto", alpha=0.7)
-    ax.figure.colorbar(image, ax=ax, label=label, fraction=0.03)
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
-    return ax
+    return [line for line in lines if line]
 
 
 def plot_alignment(
@@ -156,34 +208,37 @@ def plot_alignment(
     seconds: float = 1.0,
     ax: Axes | None = None,
 ) -> Axes:
-    """Frames of sound, and over them which belong to which word.
+    """Plot the frames of a recording, and which of them belong to which word.
 
     Args:
-        frames: `(frames, bands)`, of `rnn_keras.audio.LogMel`; the lowest band is
+        frames: `(frames, bands)` from `rnn_keras.layers.LogMel`; the lowest band is
             drawn at the bottom.
-        positions: of each frame's word among the names, -1 for none, `(frames,)`, of
-            `rnn_keras.speech.align`.
-        names: of the words.
-        seconds: from one frame to the next.
-        ax: to draw on; a new figure by default.
+        positions: for each frame the index of its word in `names`, or -1 for none,
+            `(frames,)`, as `rnn_keras.models.align` returns it.
+        names: the words.
+        seconds: time from one frame to the next.
+        ax: axes to draw on; a new figure by default.
 
     Raises:
-        ValueError: if there are not as many positions as frames.
+        ValueError: if there are more or fewer positions than frames.
     """
     if len(positions) != len(frames):
         raise ValueError(
             f"`positions` must have one for each of {len(frames):,} frames. Received: "
             f"{len(positions):,}"
         )
-    if ax is None:
-        ax = plt.subplots(figsize=(9, 2.6), layout="constrained")[1]
-    # A frame is drawn around its middle.
-    ends = (-0.5 * seconds, (len(frames) - 0.5) * seconds)
+    ax = ax or new_axes(9, 2.6)
+    # Each frame is drawn around its middle.
     image = ax.imshow(
         frames.T,
         origin="lower",
         aspect="auto",
-        extent=(*ends, 0.5, frames.shape[1] + 0.5),
+        extent=(
+            -0.5 * seconds,
+            (len(frames) - 0.5) * seconds,
+            0.5,
+            frames.shape[1] + 0.5,
+        ),
         cmap="Greys",
     )
     ax.figure.colorbar(image, ax=ax, label="log energy (spreads)", fraction=0.03)
@@ -203,40 +258,3 @@ def plot_alignment(
         )
     ax.set(xlabel="time (s)", ylabel="mel band")
     return ax
-
-
-def save_explanation(explanation: "Explanation", path: Path) -> None:
-    """Draw both figures of an explanation side by side in a file.
-
-    Raises:
-        InputError: if it cannot be written.
-    """
-    figure = Figure((9, _height(explanation)), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    plot_contributions(explanation, left)
-    plot_reading(explanation, right)
-    try:
-        with warnings.catch_warnings():
-            # Where no font on the machine has a token's characters.
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-            figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        # ValueError: an ending that is no format of pictures.
-        raise not_written(path, error) from error
-
-
-def _height(explanation: "Explanation") -> float:
-    return min(1.2 + 0.22 * max(4, len(explanation.tokens)), 60)
-
-
-def _tall(explanation: "Explanation") -> Axes:
-    size = (5, _height(explanation))
-    return plt.subplots(figsize=size, layout="constrained")[1]
-
-
-def _name_tokens(explanation: "Explanation", ax: Axes) -> None:
-    tokens = explanation.tokens
-    ax.set_yticks(range(len(tokens)), tokens, family=text_fonts(), parse_math=False)
-    ax.set_ylim(len(tokens) - 0.4, -0.6)
-    ax.grid(axis="x", color="0.9")
-    ax.set_axisbelow(True)

@@ -1,11 +1,11 @@
-"""Pooling of real steps, against NumPy."""
+"""Pooling of real steps against NumPy, dropout against Keras."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnn_keras.layers.masked import POOLING_MODES, MaskedPooling1D
+from rnn_keras.layers.masked import POOLING_MODES, Dropout, MaskedPooling1D
 
 # Padding on the right, on the left, in between, nowhere, and an empty text.
 MASK = np.array(
@@ -69,3 +69,47 @@ def test_shape_and_configuration(mode):
 def test_an_unknown_mode_is_named():
     with pytest.raises(ValueError, match=r"`mode` must be one of .*Received: 'sum'"):
         MaskedPooling1D("sum")
+
+
+def test_dropout_is_as_keras_describes_it():
+    """The rate is dropped, the rest and its gradients are scaled up; also with XLA."""
+    layer = Dropout(0.25, seed=1)
+    inputs = tf.ones((100, 50, 4))
+
+    @tf.function(jit_compile=True)
+    def dropped_and_gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+        return y, tape.gradient(y, x)
+
+    first, gradient = dropped_and_gradient(inputs)
+    second, _ = dropped_and_gradient(inputs)
+    np.testing.assert_allclose(np.unique(first), [0, 1 / 0.75])
+    np.testing.assert_array_equal(first, gradient)
+    assert 0.24 < np.mean(first == 0) < 0.26
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(layer(inputs), inputs)
+
+
+def test_dropout_follows_its_seed_and_everything_goes_at_a_rate_of_one():
+    inputs = np.ones((8, 9), "float32")
+    first, second = (Dropout(0.5, seed=7)(inputs, training=True) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert not np.any(Dropout(1.0)(inputs, training=True))
+
+
+@pytest.mark.parametrize("noise_shape", [(None, 1, None), (8, 1, 5), (5,), (4, 1)])
+def test_dropout_drops_whole_axes_as_that_of_keras(noise_shape):
+    inputs = np.ones((8, 4, 5), "float32")
+    for layer in (Dropout, keras.layers.Dropout):
+        kept = np.asarray(layer(0.5, noise_shape, seed=1)(inputs, training=True)) != 0
+        shape = [
+            n or m
+            for n, m in zip(noise_shape, inputs.shape[-len(noise_shape) :], strict=True)
+        ]
+        each = kept[(..., *[slice(n) for n in shape])]
+        while each.ndim > len(shape):
+            each = each[0]
+        np.testing.assert_array_equal(kept, np.broadcast_to(each, kept.shape))
+        assert 0 < each.mean() < 1

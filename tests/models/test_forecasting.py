@@ -1,16 +1,27 @@
-"""Windows against slices, waves against the clock, the loss against known quantiles."""
+"""Windows, calendar waves and the loss against NumPy; forecasts of a noisy wave.
 
+The tests on Melbourne's temperatures use `benchmarks/forecasting.py` with its own
+settings and two seeds; `benchmarks/forecasting.csv` has five.
+"""
+
+import importlib
+import itertools
 import re
+from pathlib import Path
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from rnn_keras.models.builders import CELLS, build_forecaster
 from rnn_keras.models.forecasting import QuantileLoss, calendar, forecast_windows
 from rnn_keras.training.trainer import make_optimizer
 from rnn_keras.utils.errors import InputError
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+USUAL = [("gru", 2), ("lstm", 1), ("simple_rnn", 1)]
 
 
 def test_windows_are_slices_of_the_series_and_what_follows():
@@ -27,7 +38,7 @@ def test_windows_are_slices_of_the_series_and_what_follows():
 @pytest.mark.parametrize(
     ("sizes", "error", "message"),
     [
-        ((18, 3), InputError, "a series of 20 steps, where 18 to read and 3 to"),
+        ((18, 3), InputError, "a series of 20 steps is too short: 18 to read and 3"),
         ((0, 3), ValueError, "`timesteps` must be at least 1. Received: 0"),
         ((5, 0), ValueError, "`horizon` must be at least 1. Received: 0"),
     ],
@@ -38,16 +49,16 @@ def test_a_series_must_hold_a_window(sizes, error, message):
 
 
 def test_a_single_series_needs_its_axis():
-    with pytest.raises(InputError, match=r"shape \(20,\), where \(steps, series\) is"):
+    with pytest.raises(InputError, match=r"shape \(20,\), but must be \(steps"):
         forecast_windows(np.zeros(20), 5, 3)
 
 
-def test_the_loss_wants_a_forecast_of_every_quantile_of_every_truth():
-    """One forecast for three quantiles would be broadcast, and learn a mixture."""
+def test_the_loss_needs_a_forecast_of_every_quantile_of_every_truth():
+    """Broadcast to three quantiles, one forecast would learn a mixture of them."""
     for truths, forecasts in (
-        ((4, 2, 1), (4, 2, 1, 1)),  # of one quantile
-        ((4, 2, 1), (4, 2, 2, 3)),  # a target more
-        ((4, 1, 1), (4, 2, 1, 3)),  # a day more
+        ((4, 2, 1), (4, 2, 1, 1)),  # one quantile
+        ((4, 2, 1), (4, 2, 2, 3)),  # one target more
+        ((4, 1, 1), (4, 2, 1, 3)),  # one day more
         ((4, 2), (4, 2, 1, 3)),
         ((4, 2, 1), (4, 2, 3)),
     ):
@@ -62,7 +73,7 @@ def test_quantiles_may_be_an_array():
 
 
 def test_the_day_is_a_circle():
-    """Midnight at (0, 1), 6 hours at (1, 0), the second wave twice as fast."""
+    """Midnight is (0, 1) and six o'clock (1, 0); the second wave is twice as fast."""
     times = pd.date_range("2023-12-31 18:00", periods=9, freq="6h")
     waves = calendar(times, "day", harmonics=2)
     quarter = np.array([[-1, 0], [0, 1], [1, 0], [0, -1]])
@@ -76,13 +87,13 @@ def test_the_day_is_a_circle():
 
 
 def test_the_year_goes_round_at_a_steady_pace():
+    """Only at its end the wave waits or catches up: it has no whole number of days."""
     times = pd.date_range("2023-01-01", "2024-12-31")
     waves = calendar(times)
     assert waves.shape == (731, 2)
     np.testing.assert_allclose(np.hypot(*waves.T), 1)
     turned = np.unwrap(np.arctan2(*waves.T))
     pace = np.diff(turned) * 365.25 / (2 * np.pi)
-    # A year is no whole number of days: at its end the wave waits or catches up.
     assert np.delete(pace, 364) == pytest.approx(1)
     assert pace[364] == pytest.approx(1.25)
     noon = calendar(pd.DatetimeIndex(["2024-03-01 12:00"]))[0]
@@ -103,7 +114,7 @@ def test_a_calendar_has_days_and_years(arguments, message):
 
 
 def test_the_loss_is_least_at_the_quantiles():
-    """Of constants, tried one after the other: NumPy's quantiles cost the least."""
+    """Among constant forecasts, those at NumPy's quantiles cost the least."""
     truth = np.random.default_rng(0).exponential(1, (501, 1, 1)).astype("float32")
     quantiles = (0.05, 0.5, 0.9)
     tried = np.linspace(0, 4, 161, dtype="float32")
@@ -124,8 +135,6 @@ def test_the_loss_of_the_median_is_half_the_absolute_error():
 
 
 def test_a_missing_truth_costs_nothing_and_leaves_the_gradient_finite():
-    import tensorflow as tf
-
     loss, random = QuantileLoss((0.1, 0.9)), np.random.default_rng(2)
     truth, forecast = random.normal(size=(1, 3, 1)), random.normal(size=(1, 3, 1, 2))
     without = float(loss(truth[:, :2], forecast[:, :2]))
@@ -142,13 +151,13 @@ def test_a_missing_truth_costs_nothing_and_leaves_the_gradient_finite():
 
 
 @pytest.mark.parametrize("quantiles", [(), (0.5, 0.5), (0.9, 0.1), (0, 0.5), (0.5, 1)])
-def test_quantiles_must_rise(quantiles):
-    with pytest.raises(ValueError, match="`quantiles` must rise between 0 and 1"):
+def test_quantiles_must_increase(quantiles):
+    with pytest.raises(ValueError, match="`quantiles` must increase between 0 and 1"):
         QuantileLoss(quantiles)
 
 
 def noisy_sine(steps=2400):
-    """A wave with noise of a known spread, of which every tenth value is missing."""
+    """A wave with noise of spread 0.2, and the same with a tenth of it missing."""
     random = np.random.default_rng(0)
     wave = np.sin(2 * np.pi * np.arange(steps) / 12)
     noisy = (wave + random.normal(0, 0.2, steps))[:, None].astype("float32")
@@ -156,9 +165,16 @@ def noisy_sine(steps=2400):
     return noisy, seen
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "gru",
+        pytest.param("lstm", marks=pytest.mark.exhaustive),
+        pytest.param("simple_rnn", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_noisy_wave_is_forecast_almost_as_well_as_it_can_be(cell):
-    """The best forecast is the wave: its MAE is that of the noise, 0.2 sqrt(2 / pi)."""
+    """The best forecast is the wave; its MAE is that of the noise, 0.2 sqrt(2 / pi)."""
     noisy, seen = noisy_sine()
     inputs, targets = forecast_windows(seen, 24, 4)
     _, truth = forecast_windows(noisy, 24, 4)
@@ -172,16 +188,19 @@ def test_a_noisy_wave_is_forecast_almost_as_well_as_it_can_be(cell):
     best = 0.2 * np.sqrt(2 / np.pi)
     assert np.abs(truth - median).mean() < 1.2 * best
     assert 0.82 < ((low <= truth) & (truth <= high)).mean() < 0.96
-    assert (
-        np.abs(truth - noisy[2080 + 23 : 2080 + 23 + len(truth)][:, None]).mean()
-        > 2 * best
-    )
+    last_seen = noisy[2080 + 23 : 2080 + 23 + len(truth)][:, None]
+    assert np.abs(truth - last_seen).mean() > 2 * best  # persistence
 
 
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize(
+    ("cell", "num_layers"),
+    [
+        pytest.param(*case, marks=[] if case in USUAL else pytest.mark.exhaustive)
+        for case in itertools.product(CELLS, (1, 2))
+    ],
+)
 def test_padding_never_changes_a_forecast(cell, num_layers):
-    """Steps of nothing but `nan` before the beginning; later ones are no padding."""
+    """Padding is steps of `nan` before the first known value, not after it."""
     model = build_forecaster(
         2, 3, num_quantiles=2, cell=cell, units=5, num_layers=num_layers
     )
@@ -198,7 +217,7 @@ def test_padding_never_changes_a_forecast(cell, num_layers):
     assert np.isfinite(model(np.full((1, 6, 2), np.nan, "float32"))).all()
 
 
-def test_a_missing_value_is_told_from_a_value_of_zero():
+def test_a_missing_value_differs_from_a_value_of_zero():
     model = build_forecaster(2, 3)
     series = np.random.default_rng(0).normal(size=(1, 6, 2)).astype("float32")
     zero, missing = series.copy(), series.copy()
@@ -206,7 +225,7 @@ def test_a_missing_value_is_told_from_a_value_of_zero():
     assert not np.allclose(model(zero), model(missing), atol=1e-4)
 
 
-def test_quantiles_of_a_forecast_rise():
+def test_quantiles_of_a_forecast_increase():
     model = build_forecaster(1, 5, num_targets=2, num_quantiles=4)
     forecast = model(np.random.default_rng(0).normal(size=(9, 6, 1)).astype("float32"))
     assert forecast.shape == (9, 5, 2, 4)
@@ -235,3 +254,52 @@ def test_a_forecaster_is_saved_with_its_loss(tmp_path):
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         build_forecaster(1, 2, **arguments)
+
+
+@pytest.fixture
+def benchmark(monkeypatch, needs_corpus):
+    needs_corpus("melbourne")
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("forecasting")
+
+
+@pytest.mark.data
+def test_no_tested_day_is_in_the_training_windows_of_the_benchmark(benchmark):
+    table = benchmark.load_series("melbourne")["temperature"]
+    for horizon in (1, 7):
+        days = benchmark.prepare("test", horizon)
+        truth = days.celsius(days.tested[1])[:, :, 0]
+        tested = table["1989":"1990"].to_numpy()
+        first = [tested[i : i + horizon] for i in range(len(tested) - horizon + 1)]
+        np.testing.assert_allclose(truth, first, atol=1e-4)
+        # There are 2,922 days until then. Windows with a gap are left out.
+        assert len(days.fitted[0]) == 2922 - 30 - horizon + 1 - (horizon + 1)
+
+
+@pytest.mark.data
+@pytest.mark.exhaustive
+def test_the_day_ahead_is_forecast_better_than_without_a_network(benchmark):
+    days = benchmark.prepare("test", 1)
+    raw = benchmark.prepare("test", 1, deseasonalized=False)
+    forecasts = benchmark.repeated("test", 1)
+    for steps in (7, 14, 30):
+        forecasts[f"{steps} days"] = benchmark.linear(
+            raw, steps, year=False, quantiles=False
+        )
+        for quantiles in (False, True):
+            forecasts[f"{steps} days, year, {quantiles}"] = benchmark.linear(
+                days, steps, year=True, quantiles=quantiles
+            )
+    truth = days.celsius(days.tested[1])[:, :, 0]
+    simple = {
+        name: benchmark.score(forecast, truth)[0]["mae"]
+        for name, forecast in forecasts.items()
+    }
+    assert simple["persistence"] == pytest.approx(1.953, abs=0.001)
+    assert simple["seasonal persistence"] == pytest.approx(2.956, abs=0.001)
+    networks = [
+        benchmark.score(benchmark.network(days, "lstm", seed), truth)[0]
+        for seed in range(2)
+    ]
+    assert np.mean([row["mae"] for row in networks]) < min(simple.values())
+    assert all(0.85 <= row["covered"] <= 0.95 for row in networks)

@@ -1,4 +1,4 @@
-"""The vectorised n-grams against the same equation, gram by gram, with dictionaries."""
+"""The vectorised n-grams against the same equations with dictionaries."""
 
 from collections import Counter
 
@@ -13,7 +13,7 @@ def witten_bell(counts, highest):
 
 
 def kneser_ney(counts, highest):
-    """Discounts from the equations, and counts of what stood before."""
+    """Discounts from the equations; lower orders count the different tokens before."""
     if not highest:
         counts = Counter(past_and_token[1:] for past_and_token in counts)
     n = [sum(count == times for count in counts.values()) for times in (1, 2, 3, 4)]
@@ -57,7 +57,7 @@ def by_dictionaries(train, test, order, size, smoothing):
 @pytest.mark.parametrize("length", [0, 1, 3, 300])
 def test_losses_follow_the_equation(length, smoothing):
     random = np.random.default_rng(0)
-    # Some symbols are rare, and one is never seen in training.
+    # Some symbols are rare, and one does not occur in training.
     train = random.choice(5, length, p=[0.6, 0.2, 0.15, 0.05, 0])
     test = random.integers(0, 5, 80)
     losses = ngram_losses(train, test, 4, 5, smoothing.__name__)
@@ -66,7 +66,7 @@ def test_losses_follow_the_equation(length, smoothing):
 
 
 @pytest.mark.parametrize("smoothing", ["witten_bell", "kneser_ney"])
-def test_chances_after_every_past_sum_to_one(smoothing):
+def test_probabilities_after_every_context_sum_to_one(smoothing):
     random = np.random.default_rng(1)
     train = random.integers(0, 4, 200)
     for past in ([0, 1], [3, 3], [2, 0]):
@@ -78,13 +78,13 @@ def test_chances_after_every_past_sum_to_one(smoothing):
 
 
 def test_a_token_that_always_follows_the_same_is_unlikely_after_others():
-    """Francisco is frequent, but follows San alone: the idea of Kneser and Ney."""
+    """Francisco is frequent but only follows San: the idea of Kneser and Ney."""
     san, francisco, other = 0, 1, 2
     random = np.random.default_rng(0)
     rest = random.integers(3, 9, 600)
     train = np.concatenate([[*pair, san, francisco] for pair in rest.reshape(-1, 2)])
     train = np.concatenate([train, np.repeat(np.arange(2, 9), 40)])
-    # After a past that was never seen.
+    # The context, id 9, does not occur in training.
     of_both = [
         np.exp(-ngram_losses(train, np.array([9, w]), 2, 10)[1, 1])
         for w in (francisco, other)
