@@ -20,7 +20,8 @@ from pathlib import Path
 
 import h5py
 
-CELLS = ("simple_rnn", "lstm", "gru")
+from rnn_keras.utils.choices import CELL_NAMES
+
 # Layers, directions and dropout as in practice; checkpoints far oftener.
 COMMAND = ("train", "messages", "--units", "16", "--embedding-dim", "16")
 COMMAND += ("--epochs", "10", "--checkpoint-every", "0.2")
@@ -72,13 +73,13 @@ def main(kills: int = 30, seed: int = 0) -> None:
     instants = random.Random(seed)
     different = done = 0
     with tempfile.TemporaryDirectory() as folder:
-        for cell in CELLS:
+        for cell in CELL_NAMES:
             began = time.perf_counter()
             finish(cell, Path(folder, cell))
             seconds = time.perf_counter() - began
             expected = outcome(Path(folder, cell))
             print(f"{cell}: {seconds:.1f} s in peace, {len(expected) - 2} arrays")
-            for i in range(kills // len(CELLS)):
+            for i in range(kills // len(CELL_NAMES)):
                 out = Path(folder, f"{cell}-{i}")
                 instant = kill(cell, out, instants.uniform(0, seconds))
                 said = finish(cell, out).splitlines()
