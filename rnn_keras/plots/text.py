@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnn_keras.plots.style import BLUE, VERMILION, new_axes, text_fonts
-from rnn_keras.utils.files import not_written
+from rnn_keras.utils.files import refuse_unwritable
 
 if TYPE_CHECKING:
     from rnn_keras.classification.explanation import Explanation
@@ -83,14 +83,14 @@ def save_explanation(explanation: "Explanation", path: Path) -> None:
     left, right = figure.subplots(1, 2, sharey=True)
     plot_contributions(explanation, left)
     plot_reading(explanation, right)
-    try:
-        with warnings.catch_warnings():
-            # Perhaps no font on the machine has a token's characters.
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-            figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        # Matplotlib raises ValueError for an ending that is no format of pictures.
-        raise not_written(path, error) from error
+    # Matplotlib raises ValueError for an ending that is no format of pictures.
+    with (
+        refuse_unwritable(path, errors=(OSError, ValueError)),
+        warnings.catch_warnings(),
+    ):
+        # Perhaps no font on the machine has a token's characters.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(path, dpi=150)
 
 
 def _height(explanation: "Explanation") -> float:
