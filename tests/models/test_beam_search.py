@@ -106,7 +106,7 @@ def test_a_beam_of_one_is_greedy(translator):
     found = decode(network, SOURCES, length=8)
     assert found.finished.any()
     for row, source in enumerate(SOURCES):
-        text = found.ids[row].tolist() + [8] * found.finished[row]
+        text = found.ids[row].tolist() + [8] * int(found.finished[row])
         logits = np.array(network([source[None], np.array([[7, *text]])]))[0]
         logits[:, [0, 1, 7]] = -np.inf
         assert logits.argmax(axis=1)[: len(text)].tolist() == text
