@@ -16,7 +16,7 @@ FIGURES = {
     ),
     "plot_attention": lambda ax: plots.plot_attention(TRANSLATION, ax),
     "plot_by_length": lambda ax: plots.plot_by_length({"a": {10: [1]}}, ax=ax),
-    "plot_confusion": lambda ax: plots.plot_confusion("ab", "ab", "ab", ax),
+    "plot_confusion": lambda ax: plots.plot_confusion([*"ab"], [*"ab"], "ab", ax),
     "plot_curves": lambda ax: plots.plot_curves({"loss": [1]}, ax),
     "plot_dendrogram": lambda ax: plots.plot_dendrogram(
         np.array([[0, 1, 1.0, 2]]), "ab", ax=ax
