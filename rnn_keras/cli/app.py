@@ -1,15 +1,15 @@
-"""rnn-keras: parses, then calls the package.
+"""The command `rnn-keras`: every command it has, and the short ones themselves.
 
-TensorFlow takes seconds to import, so what needs it is imported inside the
-commands, and `--help` answers at once.
+The longer commands have modules of their own: `train`, `compare`, `doctor` and
+`export`. TensorFlow takes seconds to import, so the commands import what needs it
+inside, and `--help` answers at once.
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,15 +27,18 @@ from rnn_keras.cli.options import (
     TextColumn,
 )
 from rnn_keras.cli.shared import (
-    columns,
     is_streamed,
-    load,
-    load_classifier,
+    load_texts,
     one_line_errors,
+    open_classifier,
+    replace_undecodable,
+    table_options,
 )
 from rnn_keras.cli.train import train
-from rnn_keras.utils.errors import InputError
 from rnn_keras.utils.messages import json_line, printable
+
+if TYPE_CHECKING:
+    from rnn_keras.datasets.streaming import Texts
 
 app = typer.Typer(
     help="Train, compare, examine and use recurrent text classifiers.",
@@ -62,19 +65,12 @@ def evaluate(
     texts that the classifier was not trained on: on its training texts the scores are
     too high.
     """
-    sys.stdout.reconfigure(errors="replace")
+    replace_undecodable(sys.stdout)
+    table = table_options(text_column, label_column, no_header, encoding)
     with one_line_errors():
-        from rnn_keras.datasets.streaming import labelled_chunks, table_rows
-
-        table = columns(text_column, label_column, no_header, encoding)
-        if is_streamed(streamed, source):
-            chunks = labelled_chunks(table_rows(source, **table))
-        else:
-            corpus = load(source, table)
-            corpus = corpus.test or corpus
-            chunks = [(corpus.texts, corpus.labels)]
-        with _network_errors(run):
-            scores = load_classifier(run).evaluate_chunks(chunks)
+        chunks = _labelled_chunks(source, table, streamed)
+        with open_classifier(run) as classifier:
+            scores = classifier.evaluate_chunks(chunks)
     if as_json:
         print(json_line(scores))
     else:
@@ -102,14 +98,9 @@ def predict(
     --json it prints one object per line, with text, label, probability and
     probabilities.
     """
-    # An argument that is not UTF-8 holds lone surrogates, which cannot be printed.
-    sys.stdout.reconfigure(errors="replace")
-    lines = iter(texts or [])
-    if not texts:
-        sys.stdin.reconfigure(encoding="utf-8", errors="replace")
-        lines = (line.rstrip("\r\n") for line in sys.stdin)
-    with one_line_errors(), _network_errors(run):
-        classifier = load_classifier(run)
+    replace_undecodable(sys.stdout)
+    lines = iter(texts) if texts else _lines_of_standard_input()
+    with one_line_errors(), open_classifier(run) as classifier:
         while chunk := list(islice(lines, 1024)):
             for prediction in classifier.predict(chunk):
                 if as_json:
@@ -147,9 +138,9 @@ def explain(
     adds to the difference between the logits of the two classes, and the probability
     of the class if the text ended after that token.
     """
-    sys.stdout.reconfigure(errors="replace")
-    with one_line_errors(), _network_errors(run):
-        explanation = load_classifier(run).explain(text, label)
+    replace_undecodable(sys.stdout)
+    with one_line_errors(), open_classifier(run) as classifier:
+        explanation = classifier.explain(text, label)
         if figure is not None:
             from rnn_keras.plots.text import save_explanation
 
@@ -168,7 +159,10 @@ def datasets() -> None:
     from rnn_keras.datasets.corpora import cache_folder
 
     print_corpora()
-    print(f"Downloads are kept in {cache_folder()} (RNN_KERAS_CACHE moves it).")
+    print(
+        f"Downloads are kept in {cache_folder()}; set RNN_KERAS_CACHE to use another "
+        "folder."
+    )
 
 
 # The order in which --help lists them.
@@ -176,16 +170,19 @@ for command in train, evaluate, predict, explain, compare, doctor, export, datas
     app.command()(command)
 
 
-@contextmanager
-def _network_errors(run: Path) -> Iterator[None]:
-    """A stranger's network may load, and still be unable to compute."""
-    try:
-        yield
-    except Exception as error:
-        if not type(error).__module__.startswith("tensorflow."):
-            raise
-        from rnn_keras.utils.errors import reason_of
-        from rnn_keras.utils.messages import shorten
+def _labelled_chunks(
+    source: str, table: dict[str, Any], streamed: bool | None
+) -> "Iterable[Texts]":
+    """Texts and labels to test on, some at a time."""
+    if is_streamed(streamed, source):
+        from rnn_keras.datasets.streaming import labelled_chunks, table_rows
 
-        reason = shorten(reason_of(error), 120)
-        raise InputError(f"{run}: its network cannot answer ({reason})") from error
+        return labelled_chunks(table_rows(source, **table))
+    corpus = load_texts(source, table)
+    corpus = corpus.test or corpus
+    return [(corpus.texts, corpus.labels)]
+
+
+def _lines_of_standard_input() -> Iterator[str]:
+    replace_undecodable(sys.stdin, encoding="utf-8")
+    return (line.rstrip("\r\n") for line in sys.stdin)

@@ -1,6 +1,6 @@
-"""rnn-keras compare."""
+"""`rnn-keras compare`: recurrent cells beside simple baselines, over several seeds."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -14,8 +14,13 @@ from rnn_keras.cli.options import (
     TextColumn,
     TokenUnit,
 )
-from rnn_keras.cli.shared import columns, load, one_line_errors, say
-from rnn_keras.utils.choices import CELL_NAMES
+from rnn_keras.cli.shared import (
+    load_texts,
+    one_line_errors,
+    print_status,
+    table_options,
+)
+from rnn_keras.utils.choices import CELL_NAMES, CellName
 from rnn_keras.utils.errors import InputError
 from rnn_keras.utils.quiet import import_quietly
 
@@ -90,15 +95,15 @@ def compare(
     Every run is saved as it ends. To continue a comparison that was stopped, give the
     same command again.
     """
+    table = table_options(text_column, label_column, no_header, encoding)
     with one_line_errors():
-        table = columns(text_column, label_column, no_header, encoding)
-        names = _check_cells(cells)
-        splits = load(source, table).split(seed=0)
-        say(*splits.notes)
+        names = _cells_of(cells)
+        splits = load_texts(source, table).split(seed=0)
+        print_status(*splits.notes)
         import_quietly()
         from rnn_keras.experiments import comparison
 
-        settings = {"linear": linear, "unit": unit, "epochs": epochs}
+        settings: dict[str, Any] = {"linear": linear, "unit": unit, "epochs": epochs}
         models = comparison.models_of(splits, names, settings)
         if reference not in models:
             raise InputError(
@@ -112,7 +117,7 @@ def compare(
             match=match,
             units=units,
             force=force,
-            report=say,
+            report=print_status,
             **settings,
         )
         summary = comparison.write_summary(compared, out, reference, metric)
@@ -122,14 +127,15 @@ def compare(
     print(f"runs.csv, summary.csv and comparison.png are in {out}")
 
 
-def _check_cells(cells: str) -> tuple[str, ...]:
-    """The cells of a list with commas.
+def _cells_of(cells: str) -> tuple[CellName, ...]:
+    """The cells in a list separated by commas, each once.
 
     Raises:
         InputError: if one is unknown.
     """
-    names = tuple(dict.fromkeys(name.strip() for name in cells.split(",")))
+    by_name = {cell: cell for cell in CELL_NAMES}
+    names = list(dict.fromkeys(name.strip() for name in cells.split(",")))
     for name in names:
-        if name not in CELL_NAMES:
+        if name not in by_name:
             raise InputError(f"--cells: {name!r} is none of {', '.join(CELL_NAMES)}")
-    return names
+    return tuple(by_name[name] for name in names)

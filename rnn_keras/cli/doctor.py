@@ -1,4 +1,4 @@
-"""rnn-keras doctor."""
+"""`rnn-keras doctor`: problems in labelled texts or in a finished run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rnn_keras.cli.options import AsJson, Encoding, LabelColumn, NoHeader, TextColumn
-from rnn_keras.cli.shared import columns, load, one_line_errors, say
+from rnn_keras.cli.shared import (
+    is_streamed,
+    load_texts,
+    one_line_errors,
+    print_status,
+    table_options,
+)
 from rnn_keras.utils.errors import InputError
-from rnn_keras.utils.messages import json_line, printable
+from rnn_keras.utils.messages import json_line
 from rnn_keras.utils.quiet import import_quietly
 
 if TYPE_CHECKING:
+    from rnn_keras.datasets.labelled import LabelledTexts
     from rnn_keras.doctor.findings import Finding
 
 
@@ -62,87 +69,70 @@ def doctor(
     """
     from rnn_keras.experiments.run_files import is_run
 
-    table = columns(text_column, label_column, no_header, encoding)
+    table = table_options(text_column, label_column, no_header, encoding)
     with one_line_errors():
         if is_run(Path(source)):
-            found, checked = _examine_run(Path(source), data, test, table)
+            findings, checked = _examine_run(Path(source), data, test, table)
         else:
             if data is not None:
                 raise InputError(f"--data goes with the folder of a run, not {source}")
-            found, checked = _examine_data(source, test, table)
+            findings, checked = _examine_data(source, test, table)
     if as_json:
-        findings = [finding.to_dict() for finding in found]
-        content = {"source": source, "looked_at": checked, "findings": findings}
-        print(json_line(content))
+        content = [finding.to_dict() for finding in findings]
+        print(json_line({"source": source, "looked_at": checked, "findings": content}))
     else:
-        _print(found, checked)
-    if any(finding.severity != "note" for finding in found):
+        from rnn_keras.cli.tables import print_findings
+
+        print_findings(findings, checked)
+    if any(finding.severity != "note" for finding in findings):
         raise typer.Exit(1)
 
 
 def _examine_run(
     folder: Path, data: str | None, test: str | None, table: dict[str, Any]
 ) -> tuple[list["Finding"], str]:
+    """The findings in a run, and a list of what was checked."""
     from rnn_keras.experiments.run_files import read_run
 
-    read_run(folder)  # what is wrong with it shows before TensorFlow's seconds
+    # A damaged run is reported here, before the seconds that TensorFlow takes.
+    read_run(folder)
     if test is not None and data is None:
-        raise InputError("--test of a run needs --data, too")
-    corpus = None if data is None else _load(data, test, table)
+        raise InputError("--test with a run needs --data, too")
+    corpus = None if data is None else _load_small(data, test, table)
     import_quietly()
-    from rnn_keras.doctor import run_examination as checkup
+    from rnn_keras.doctor import run_examination
 
     lines: list[str] = []
-    found = checkup.examine_run(folder, corpus, report=lines.append)
-    say(*lines)
-    partly = any(checkup.CHECKED_WITHOUT_TEXTS in line for line in lines)
-    return found, checkup.CHECKED_WITHOUT_TEXTS if partly else checkup.CHECKED
+    findings = run_examination.examine_run(folder, corpus, report=lines.append)
+    print_status(*lines)
+    if any(run_examination.CHECKED_WITHOUT_TEXTS in line for line in lines):
+        return findings, run_examination.CHECKED_WITHOUT_TEXTS
+    return findings, run_examination.CHECKED
 
 
 def _examine_data(
     source: str, test: str | None, table: dict[str, Any]
 ) -> tuple[list["Finding"], str]:
-    corpus = _load(source, test, table)
+    """The findings in labelled texts, and a list of what was checked."""
+    corpus = _load_small(source, test, table)
     import_quietly()
     from rnn_keras.doctor.data_examination import CHECKED, examine_data
 
-    return examine_data(corpus, report=say), CHECKED
+    return examine_data(corpus, report=print_status), CHECKED
 
 
-def _load(source: str, test: str | None, table: dict[str, Any]) -> Any:
-    from rnn_keras.datasets.streaming import is_large
+def _load_small(
+    source: str, test: str | None, table: dict[str, Any]
+) -> "LabelledTexts":
+    """Load texts, but refuse a source that is too large for memory.
 
+    Raises:
+        InputError: if it is, or if it cannot be read.
+    """
     for name in filter(None, (source, test)):
-        if is_large(name):
+        if is_streamed(None, name):
             raise InputError(
-                f"{name}: too large to be looked at in memory; give a table of some of "
-                "its rows, drawn at random"
+                f"{name}: too large to examine in memory; give a table with a random "
+                "sample of its rows"
             )
-    return load(source, table, test)
-
-
-def _print(found: list["Finding"], checked: str) -> None:
-    """A paragraph a finding, and a line on all."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False)
-
-    def indented(text: str) -> None:
-        for line in Text(printable(text)).wrap(console, console.width - 2):
-            line.rstrip()
-            console.print(Text("  ").append_text(line))
-
-    colours = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
-    for finding in found:
-        head = Text(finding.severity, colours[finding.severity])
-        console.print(head.append(f"  {finding.name}", "bold"))
-        indented(finding.says)
-        indented(f"→ {finding.cure}")
-        for example in finding.examples:
-            line = Text(f"    · {printable(example)}", "dim")
-            console.print(line, no_wrap=True, overflow="ellipsis")
-        console.print()
-    counts = {s: sum(f.severity == s for f in found) for s in colours}
-    told = [f"{n} {s}{'s' * (n > 1)}" for s, n in counts.items() if n]
-    print(f"{', '.join(told) or 'nothing found'}; looked at {checked}")
+    return load_texts(source, table, test)

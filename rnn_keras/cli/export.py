@@ -1,24 +1,13 @@
-"""rnn-keras export."""
+"""`rnn-keras export`: a classifier as a file that other programs run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from rnn_keras.cli.options import SavedRun
-from rnn_keras.cli.shared import load_classifier, one_line_errors, say
+from rnn_keras.cli.shared import load_classifier, one_line_errors, print_status
 from rnn_keras.utils.quiet import import_quietly
-
-if TYPE_CHECKING:
-    from rnn_keras.export.writer import ExportReport
-
-
-WHAT = {
-    "saved_model": "strings to class names and probabilities",
-    "onnx": "token ids (batch, timesteps) to probabilities",
-    "litert": "token ids (batch, {length}) to probabilities, longer texts cut at their "
-    "end, built-in operations only",
-}
 
 
 def export(
@@ -63,21 +52,11 @@ def export(
         check_targets(out, format, force)
         classifier = load_classifier(run)
         import_quietly()
-        from rnn_keras.export import writer as exporting
+        from rnn_keras.export import writer
 
-        written = exporting.export(
-            classifier, out, format, length=length, force=force, report=say
+        written = writer.export(
+            classifier, out, format, length=length, force=force, report=print_status
         )
-    _print(written)
+    from rnn_keras.cli.tables import print_export
 
-
-def _print(written: "ExportReport") -> None:
-    for path, size in written.files.items():
-        what = "vocabulary, class names and the rules of tokens"
-        if path == written.path:
-            what = WHAT[written.format].format(length=written.length)
-        print(f"{path}: {size:,} bytes; {what}")
-    print(
-        f"largest difference from the classifier: {written.largest_difference:.1e} "
-        f"({written.num_texts} texts, alone and in batches)"
-    )
+    print_export(written)

@@ -1,17 +1,22 @@
-"""What the commands share: reading a source or a run, and saying what goes wrong."""
+"""What several commands do: read texts, load a classifier, report an error.
+
+Errors of the input become one line on standard error. TensorFlow and pandas are
+imported inside the functions, so that `--help` does not wait for them.
+"""
 
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import typer
 
-from rnn_keras.utils.errors import InputError
-from rnn_keras.utils.messages import printable
+from rnn_keras.utils.errors import InputError, reason_of
+from rnn_keras.utils.messages import count_of, printable, shorten
 
 if TYPE_CHECKING:
     from rnn_keras.classification.classifier import TextClassifier
@@ -21,10 +26,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn an InputError into its line on standard error and exit status 2.
+    """Turn an `InputError` into one line on standard error and exit status 2.
 
-    What a signal ended exits, as in a shell, with 128 and its number: 130 for Ctrl-C.
-    A path that is not of the terminal's encoding is shown with marks in its place.
+    After a signal the exit status is 128 plus the number of the signal, as in a
+    shell: 130 after Ctrl-C.
     """
     try:
         yield
@@ -37,68 +42,103 @@ def one_line_errors() -> Iterator[None]:
         raise typer.Exit(128 + number) from error
 
 
-def columns(
-    text: str | None, label: str | None, no_header: bool, encoding: str
+def print_status(*lines: str) -> None:
+    """Print lines on standard error, which leaves standard output to the results."""
+    for line in lines:
+        print(printable(line), file=sys.stderr)
+
+
+def replace_undecodable(stream: TextIO, encoding: str | None = None) -> None:
+    """Let `stream` replace what it cannot encode or decode instead of raising.
+
+    An argument that is not UTF-8, for one, holds lone surrogates, which cannot be
+    printed.
+
+    Args:
+        stream: `sys.stdin` or `sys.stdout`.
+        encoding: the encoding to use from now on; by default the stream keeps its own.
+    """
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(encoding=encoding, errors="replace")
+
+
+def table_options(
+    text_column: str | None, label_column: str | None, no_header: bool, encoding: str
 ) -> dict[str, Any]:
-    """The options of a table as arguments of `load_dataset`."""
+    """The options that describe a table, as arguments of `load_dataset`."""
     return {
-        "text_column": text,
-        "label_column": label,
+        "text_column": text_column,
+        "label_column": label_column,
         "header": not no_header,
         "encoding": encoding,
     }
 
 
-def load(
+def load_texts(
     source: str, table: dict[str, Any], test: str | None = None
 ) -> "LabelledTexts":
-    """The texts of `source`, and a line on how many there are.
+    """Load the texts of `source` into memory and print how many there are.
 
     Args:
-        source: as `load_dataset` takes it.
-        table: the options of a table.
-        test: another source, for the test part: its own, if it has one.
+        source: what `load_dataset` takes.
+        table: what `table_options` returns.
+        test: another source, which becomes the test part; by default the one that
+            `source` has, if any.
+
+    Raises:
+        InputError: if a source cannot be read.
     """
     from rnn_keras.datasets.loaders import load_dataset
 
     corpus = load_dataset(source, **table)
-    say(f"{source}: {len(corpus):,} texts", *corpus.notes)
+    print_status(f"{source}: {count_of(len(corpus), 'text')}", *corpus.notes)
     if test is None:
         return corpus
-    other = load(test, table)
+    other = load_texts(test, table)
     return replace(corpus, test=other.test or other)
 
 
 def is_streamed(asked: bool | None, *sources: str | None) -> bool:
-    """Whether to read piece by piece: as asked, else where a source is too large."""
+    """Whether to stream: as asked, otherwise if a source is too large for memory."""
     from rnn_keras.datasets.streaming import is_large
 
     return any(map(is_large, filter(None, sources))) if asked is None else asked
 
 
-def stream(
+def open_stream(
     source: str, table: dict[str, Any], seed: int, test: str | None = None
 ) -> "Stream":
-    """The rows of `source`, to be read piece by piece, and a line on how many.
+    """Open the table `source` as a stream and print how many texts it has.
+
+    Args:
+        source: path of a table.
+        table: what `table_options` returns.
+        seed: seed of the division into training, validation and test part.
+        test: path of another table, which becomes the test part.
 
     Raises:
-        InputError: if it is no table.
+        InputError: if a source is not a table, or cannot be read.
     """
     from rnn_keras.datasets.streaming import Stream, table_rows
 
     other = None if test is None else table_rows(test, **table)
     opened = Stream(source, table_rows(source, **table), seed=seed, test=other)
-    say(f"{source}: {opened.labels.total():,} texts", *opened.notes)
+    number = count_of(opened.labels.total(), "text")
+    print_status(f"{source}: {number}", *opened.notes)
     return opened
 
 
 def load_classifier(run: Path) -> "TextClassifier":
-    """The classifier in a folder that train wrote, or in a file."""
+    """The classifier in a folder that `rnn-keras train` wrote, or in a file.
+
+    Raises:
+        InputError: if there is none.
+    """
     from rnn_keras.utils.files import kind_of_path
-    from rnn_keras.utils.messages import shorten
 
     path = run / "model.keras" if kind_of_path(run) == "folder" else run
-    # `load` would find that too, but only after the seconds of TensorFlow's import.
+    # `load` would find that too, but only after the seconds that TensorFlow's import
+    # takes.
     if kind_of_path(path) != "file":
         shown = shorten(str(path), 200)
         raise InputError(f"{shown}: no such file; expected what rnn-keras train wrote")
@@ -107,7 +147,19 @@ def load_classifier(run: Path) -> "TextClassifier":
     return TextClassifier.load(path)
 
 
-def say(*lines: str) -> None:
-    """Print lines on standard error."""
-    for line in lines:
-        print(printable(line), file=sys.stderr)
+@contextmanager
+def open_classifier(run: Path) -> Iterator["TextClassifier"]:
+    """Load a classifier and turn TensorFlow's errors in its use into one line.
+
+    The network of a file from elsewhere may load and still be unable to compute.
+
+    Raises:
+        InputError: if there is no classifier, or its network fails.
+    """
+    try:
+        yield load_classifier(run)
+    except Exception as error:
+        if not type(error).__module__.startswith("tensorflow."):
+            raise
+        reason = shorten(reason_of(error), 120)
+        raise InputError(f"{run}: its network cannot answer ({reason})") from error

@@ -1,4 +1,4 @@
-"""rnn-keras train."""
+"""`rnn-keras train`: from labelled texts to a saved classifier and its scores."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +19,12 @@ from rnn_keras.cli.options import (
     TokenUnit,
 )
 from rnn_keras.cli.shared import (
-    columns,
     is_streamed,
-    load,
+    load_texts,
     one_line_errors,
-    say,
-    stream,
+    open_stream,
+    print_status,
+    table_options,
 )
 from rnn_keras.utils.choices import CellName, Pooling
 from rnn_keras.utils.quiet import import_quietly
@@ -168,7 +168,7 @@ def train(
 
     To continue a run that was stopped or killed, give the same command again.
     """
-    table = columns(text_column, label_column, no_header, encoding)
+    table = table_options(text_column, label_column, no_header, encoding)
     settings = {
         "linear": linear,
         "epochs": epochs,
@@ -207,7 +207,7 @@ def train(
 
     with one_line_errors():
         check_variables()
-    run_supervised(work, say)
+    run_supervised(work, print_status)
 
 
 class _Source(NamedTuple):
@@ -220,9 +220,9 @@ class _Source(NamedTuple):
     def splits(self) -> Any:
         """The three parts; in memory or not."""
         if is_streamed(self.streamed, self.name, self.test):
-            return stream(self.name, self.table, self.seed, self.test)
-        splits = load(self.name, self.table, self.test).split(seed=self.seed)
-        say(*splits.notes)
+            return open_stream(self.name, self.table, self.seed, self.test)
+        splits = load_texts(self.name, self.table, self.test).split(seed=self.seed)
+        print_status(*splits.notes)
         return splits
 
 
@@ -256,7 +256,7 @@ def _train(
             seed=source.seed,
             force=force,
             checkpoint_every=checkpoint_every,
-            report=say,
+            report=print_status,
             **settings,
         )
     if distributed:
