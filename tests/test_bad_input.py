@@ -722,7 +722,7 @@ CASES = [
         {"t.csv": b"text,label\na,ugly\n"},
         "test label 'ugly' is none of the classes of seed: 0, 1",
         command="train seed --test t.csv --out run",
-        before=["seed: 4 texts", "t.csv: 1 texts"],
+        before=["seed: 4 texts", "t.csv: 1 text"],
     ),
     # Comparisons.
     bad(

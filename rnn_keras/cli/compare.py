@@ -133,7 +133,7 @@ def _cells_of(cells: str) -> tuple[CellName, ...]:
     Raises:
         InputError: if one is unknown.
     """
-    by_name = {cell: cell for cell in CELL_NAMES}
+    by_name: dict[str, CellName] = {cell: cell for cell in CELL_NAMES}
     names = list(dict.fromkeys(name.strip() for name in cells.split(",")))
     for name in names:
         if name not in by_name:

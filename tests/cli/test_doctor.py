@@ -149,7 +149,7 @@ def test_a_run_that_learned_nothing_is_status_1(table, tmp_path):
         ("history", "history.csv: row 2 has 1 fields"),
         ("model", "model.keras: not a .keras file, or a damaged one"),
         ("data of a source", "--data goes with the folder of a run, not seed"),
-        ("test without data", "--test of a run needs --data"),
+        ("test without data", "--test with a run needs --data, too"),
         ("other classes", "label '0' is none of the classifier's classes: neg, pos"),
         ("test labels", "test label 'pos' is none of the classes of seed: 0, 1"),
     ],
