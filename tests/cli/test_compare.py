@@ -1,71 +1,74 @@
-"""`rnn-keras compare` as a person meets it."""
+"""The command `compare`."""
 
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
-from rnn_keras.cli.app import app
+from rnn_keras.datasets import load_dataset
+from rnn_keras.experiments import compare
 
-WORDS = {"pos": ("good", "fine", "nice", "great"), "neg": ("bad", "poor", "dull")}
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+OPTIONS = ("--cells", "simple_rnn", "--epochs", 1, "--units", 4, "--seeds", 1)
+OPTIONS += ("--no-linear", "--metric", "macro_f1")
+MODELS = ["simple_rnn", "mean_embedding", "tfidf_2", "tfidf_1", "majority"]
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "mine.csv"
-    rows = [f"{k},{a} {b}" for k, of in WORDS.items() for a in of for b in "abcdefgh"]
-    path.write_text("label,text\n" + "\n".join(rows) + "\n")
-    return path
+def made(table, tmp_path_factory):
+    """A folder with the runs of `OPTIONS`, made in this process."""
+    out = tmp_path_factory.mktemp("comparison")
+    with ThreadPoolExecutor(1) as executor:
+        compare(
+            load_dataset(table).split(seed=0),
+            out,
+            cells=["simple_rnn"],
+            seeds=1,
+            units=4,
+            executor=executor,
+            linear=False,
+            unit=None,
+            epochs=1,
+        )
+    return out
 
 
-def test_compare_prints_a_table_writes_files_and_goes_on(table, tmp_path):
-    arguments = ["compare", table, "--out", tmp_path, "--cells", "gru", "--epochs", 1]
-    arguments += ["--units", 4, "--seeds", 1, "--no-linear", "--metric", "macro_f1"]
-    first = subprocess.run(
-        [sys.executable, "-m", "rnn_keras.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
-    assert first.returncode == 0, first.stderr
-    for word in ("gru", "mean_embedding", "tfidf_1", "majority", "macro F1 %"):
-        assert word in first.stdout
+def check(result, out):
+    """The table that is printed, and the files."""
+    assert result.exit_code == 0, result.output
+    for word in (*MODELS, "macro F1 %", "- tfidf_2"):
+        assert word in result.stdout
     # The last line names the folder.
-    assert max(map(len, first.stdout.splitlines()[:-1])) <= 80
-    assert "units: gru 4" in first.stderr
-    assert "WARNING" not in first.stderr
-    runs = pd.read_csv(tmp_path / "runs.csv")
-    summary = pd.read_csv(tmp_path / "summary.csv", index_col="model")
-    assert list(summary.index) == list(runs["model"])
+    assert max(map(len, result.stdout.splitlines()[:-1])) <= 80
+    assert "units: simple_rnn 4" in result.stderr
+    assert "WARNING" not in result.stderr
+    runs = pd.read_csv(out / "runs.csv")
+    summary = pd.read_csv(out / "summary.csv", index_col="model")
+    assert list(summary.index) == list(runs["model"]) == MODELS
     assert summary["macro_f1"].to_list() == pytest.approx(runs["macro_f1"].to_list())
-    assert (tmp_path / "comparison.png").read_bytes()[1:4] == b"PNG"
+    assert (out / "comparison.png").read_bytes()[1:4] == b"PNG"
 
-    again = invoke(*arguments, "--reference", "gru")
-    assert "5 of 5 runs are there already" in again.stderr
-    assert "- gru" in again.stdout
-    wrong = invoke(*arguments, "--reference", "lstm")
+
+def test_compare_goes_on_with_the_runs_that_are_there(made, table, invoke):
+    result = invoke("compare", table, "--out", made, *OPTIONS)
+    check(result, made)
+    assert "5 of 5 runs are there already" in result.stderr
+    other = invoke("compare", table, "--out", made, *OPTIONS, "--reference", "majority")
+    assert "- majority" in other.stdout
+    wrong = invoke("compare", table, "--out", made, *OPTIONS, "--reference", "lstm")
     assert wrong.exit_code == 2
-    assert "--reference lstm: expected one of gru, mean_embedding," in wrong.stderr
-
-
-def test_bad_input_gets_one_line_before_any_training(table, tmp_path):
-    out = tmp_path / "out"
-    cells = invoke("compare", table, "--out", out, "--cells", "gru,rnn")
-    assert cells.exit_code == 2
-    assert cells.stderr == (
-        "rnn-keras: --cells: 'rnn' is none of simple_rnn, lstm, gru\n"
+    assert (
+        "--reference lstm: expected one of simple_rnn, mean_embedding," in wrong.stderr
     )
-    missing = invoke("compare", tmp_path / "no.csv", "--out", out)
-    assert missing.exit_code == 2
-    assert "no.csv: neither a file" in missing.stderr
+
+
+@pytest.mark.exhaustive
+def test_compare_makes_the_runs_in_processes_of_its_own(table, tmp_path, invoke):
+    check(invoke("compare", table, "--out", tmp_path, *OPTIONS), tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_gets_one_line(table, tmp_path, invoke):
     (tmp_path / "file").write_text("")
     blocked = invoke("compare", table, "--out", tmp_path / "file" / "in", "--seeds", 1)
     assert blocked.exit_code == 2
     assert "cannot be written (Not a directory)" in blocked.stderr
-    assert not out.exists()
+    assert blocked.stdout == ""
