@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from rnn_keras.cli.app import app
 
 # Small enough to train in a second or two, large enough to learn the healthy texts.
-SMALL = ("--units", 4, "--embedding-dim", 8)
+SMALL = ("--units", 4, "--embedding-dim", 8, "--no-bidirectional")
 
 
 @pytest.fixture(scope="session")

@@ -70,11 +70,19 @@ def test_an_older_run_is_left_alone(run, table, invoke):
     assert {path: path.read_bytes() for path in run.iterdir()} == before
 
 
-def endless(table, out):
-    """The arguments of a run that goes on for minutes, a checkpoint at every step."""
-    size = ("--units", 4, "--embedding-dim", 4, "--no-linear")
+@pytest.fixture
+def endless(tmp_path):
+    """The arguments of a run that takes minutes, with a checkpoint at every step.
+
+    Its texts are too short for XLA's compiler to be worth its time.
+    """
+    rows = [f"{label},{a}{b}\n" for label in "xy" for a in "abcd" for b in "efgh"]
+    (tmp_path / "short.csv").write_text("label,text\n" + "".join(rows))
+    size = ("--cell", "simple_rnn", "--no-bidirectional", "--unit", "word")
+    size += ("--units", 4, "--embedding-dim", 4, "--no-linear")
     length = ("--epochs", 4000, "--patience", 4000, "--checkpoint-every", 0)
-    return ["train", table, *size, *length, "--learning-rate", 1e-3, "--out", out]
+    out = ("--out", tmp_path / "run")
+    return ["train", tmp_path / "short.csv", *size, *length, *out]
 
 
 def checkpoints_of(out):
@@ -102,14 +110,14 @@ def wait_for_checkpoint(out, goes_on=lambda: True):
         time.sleep(0.02)
 
 
-def test_a_run_that_is_stopped_says_how_it_goes_on(table, tmp_path, invoke):
+def test_a_run_that_is_stopped_says_how_it_goes_on(endless, invoke):
     def train_and_stop(number):
         def stop():
-            wait_for_checkpoint(tmp_path)
+            wait_for_checkpoint(endless[-1])
             os.kill(os.getpid(), number)
 
         threading.Thread(target=stop, daemon=True).start()
-        return invoke(*endless(table, tmp_path))
+        return invoke(*endless)
 
     first = train_and_stop(signal.SIGTERM)
     assert (first.exit_code, first.stdout) == (143, "")
@@ -124,17 +132,17 @@ def test_a_run_that_is_stopped_says_how_it_goes_on(table, tmp_path, invoke):
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
 def test_a_process_that_is_stopped_has_the_status_of_its_signal(
-    number, status, table, tmp_path, start
+    number, status, endless, start
 ):
-    process = start(*endless(table, tmp_path), text=True)
-    wait_for_checkpoint(tmp_path, lambda: process.poll() is None)
+    process = start(*endless, text=True)
+    wait_for_checkpoint(endless[-1], lambda: process.poll() is None)
     process.send_signal(number)
     stdout, stderr = process.communicate()
     assert (process.returncode, stdout) == (status, "")
     place_of(stderr)
     # Nothing that TensorFlow writes as it starts is between these lines.
     words = [line.split(" ")[0] for line in stderr.splitlines()]
-    assert words == [f"{table}:", "train", "finishing", "rnn-keras:"]
+    assert words == [f"{endless[1]}:", "train", "finishing", "rnn-keras:"]
 
 
 def test_a_fault_in_a_process_of_its_own_has_no_traceback(tmp_path, start):
