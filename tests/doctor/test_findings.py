@@ -1,21 +1,10 @@
-"""The order of findings, and the noise that a score has by chance."""
+"""The order of findings, and how far a score may be off by chance."""
+
+import json
 
 import pytest
-from scipy.stats import binomtest
 
 from rnn_keras.doctor.findings import Finding, by_severity, score_noise
-from rnn_keras.scoring import share_interval
-from rnn_keras.utils.messages import quote
-
-
-@pytest.mark.parametrize(("hits", "n"), [(0, 5), (5, 5), (1, 30), (700, 1000)])
-def test_share_interval_is_wilsons(hits, n):
-    expected = binomtest(hits, n).proportion_ci(method="wilson")
-    assert share_interval(hits, n) == pytest.approx((hits / n, *expected), abs=1e-9)
-
-
-def test_share_interval_of_no_texts_is_0_to_1():
-    assert share_interval(0, 0) == (0, 0, 1)
 
 
 def test_by_severity_puts_the_worst_first_and_drops_none():
@@ -25,11 +14,17 @@ def test_by_severity_puts_the_worst_first_and_drops_none():
     assert [finding.name for finding in ordered] == ["n1", "n3", "n2", "n0"]
 
 
+def test_a_finding_can_be_written_as_json():
+    finding = Finding("repeats", "note", "It says.", "Do this.", ("a", "b"))
+    assert json.loads(json.dumps(finding.to_dict())) == {
+        "name": "repeats",
+        "severity": "note",
+        "says": "It says.",
+        "cure": "Do this.",
+        "examples": ["a", "b"],
+    }
+
+
 def test_score_noise_falls_with_the_square_root_of_the_number_of_texts():
     assert score_noise(25_000) == pytest.approx(0.0037, abs=1e-4)
     assert score_noise(400) / score_noise(40_000) == pytest.approx(10, rel=0.02)
-
-
-def test_quote_gives_one_short_line():
-    assert quote("a\n\tb  c") == "a b c"
-    assert len(quote("long " * 100)) == 70
