@@ -113,7 +113,6 @@ def in_the_matrix(make_classifier, texts, cell, bidirectional, num_layers, pooli
     ("format", "max_ngram", "classes", "unit"),
     [
         ("onnx", 5, 3, "character"),  # more tokens than some texts have
-        ("litert", 5, 3, "character"),
         *(
             pytest.param(format, *path, marks=pytest.mark.exhaustive)
             for format in FORMATS
