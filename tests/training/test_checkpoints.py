@@ -1,6 +1,7 @@
 """Training that is stopped anywhere ends as if it had never been interrupted."""
 
 import os
+import shutil
 import signal
 import threading
 
@@ -13,6 +14,7 @@ from rnn_keras.training import compile_network, restart
 from rnn_keras.training import train as train_network
 from rnn_keras.training.batches import IdsInMemory
 from rnn_keras.training.checkpoints import (
+    CheckpointFiles,
     Checkpoints,
     CheckpointTimer,
     NextBatch,
@@ -73,6 +75,20 @@ def train(network, epochs=4, patience=9, **arguments):
 def outcome(network, history):
     variables = (*network.variables, *network.optimizer.variables)
     return [np.asarray(variable) for variable in variables], history.history
+
+
+@pytest.fixture(scope="module")
+def crashed_once(compiled, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("crashed")
+    restart(compiled, 0)
+    crash(folder, 7, compiled)
+    return folder
+
+
+@pytest.fixture
+def crashed(crashed_once, tmp_path):
+    """A folder of checkpoints after six and after seven steps."""
+    return shutil.copytree(crashed_once, tmp_path / "crashed")
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +157,8 @@ def test_a_network_built_anew_goes_on_and_ends_with_the_same_bits(
     assert len(expected[1]["loss"]) == 4
     for steps in stops:
         folder = tmp_path / str(steps)
-        crash(folder, steps, build(**arguments))
+        restart(network, 0)
+        crash(folder, steps, network)
         assert_same(resume(folder, build(**arguments))[0], expected)
 
 
@@ -233,16 +250,15 @@ def test_a_crash_while_one_is_written_leaves_the_older_ones(
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
 def test_a_damaged_one_is_reported_and_the_one_before_it_is_used(
-    damage, fresh, uninterrupted, tmp_path
+    damage, fresh, uninterrupted, crashed
 ):
-    crash(tmp_path, 7, fresh())
-    older, newest = Checkpoints(tmp_path).files()
+    older, newest = Checkpoints(crashed).files()
     assert older.name.startswith("00001-00000002-")
     content = bytearray(newest.read_bytes())
     if damage == "flipped":
         content[len(content) // 2] ^= 1
     newest.write_bytes(content[: {"cut": 1000, "empty": 0}.get(damage)])
-    found, lines = resume(tmp_path, fresh())
+    found, lines = resume(crashed, fresh())
     assert lines == [
         f"{newest}: damaged (its bytes have changed); the one before it is used",
         "goes on with epoch 2, batch 3",
@@ -250,30 +266,27 @@ def test_a_damaged_one_is_reported_and_the_one_before_it_is_used(
     assert_same(found, uninterrupted)
 
 
-def test_where_all_are_damaged_training_starts_over(fresh, uninterrupted, tmp_path):
-    crash(tmp_path, 7, fresh())
-    older, newest = Checkpoints(tmp_path).files()
-    for path in (older, newest):
+def test_where_all_are_damaged_training_starts_over(fresh, uninterrupted, crashed):
+    for path in Checkpoints(crashed).files():
         path.write_bytes(b"")
-    crash(tmp_path, 3, fresh())
+    crash(crashed, 3, fresh())
     # New ones, whose names come before those of the damaged ones, are kept.
-    assert [path.name[:14] for path in Checkpoints(tmp_path).files()] == [
+    assert [path.name[:14] for path in Checkpoints(crashed).files()] == [
         "00000-00000002",
         "00000-00000003",
     ]
-    found, lines = resume(tmp_path, fresh())
+    found, lines = resume(crashed, fresh())
     assert lines == ["goes on with epoch 1, batch 4"]
     assert_same(found, uninterrupted)
 
 
-def test_the_last_damaged_one_says_that_none_is_left(fresh, tmp_path):
-    crash(tmp_path, 7, fresh())
-    older, newest = Checkpoints(tmp_path).files()
+def test_the_last_damaged_one_says_that_none_is_left(fresh, crashed):
+    older, newest = Checkpoints(crashed).files()
     older.write_bytes(b"")
     newest.unlink()
     newest.mkdir()  # cannot be read at all
     lines = []
-    checkpoints = Checkpoints(tmp_path, report=lines.append)
+    checkpoints = Checkpoints(crashed, report=lines.append)
     train(fresh(), epochs=1, checkpoints=checkpoints)
     assert lines == [
         f"{newest}: damaged (Is a directory); the one before it is used",
@@ -281,17 +294,20 @@ def test_the_last_damaged_one_says_that_none_is_left(fresh, tmp_path):
     ]
 
 
-def test_two_are_kept_and_half_written_ones_are_deleted(fresh, tmp_path):
-    (tmp_path / ".00001-00000002-abc.npz.part").write_bytes(b"half")
-    crash(tmp_path, 7, fresh())
-    names = sorted(path.name[:14] for path in tmp_path.iterdir())
+def test_two_are_kept_and_half_written_ones_are_deleted(crashed):
+    names = sorted(path.name[:14] for path in crashed.iterdir())
     assert names == ["00001-00000002", "00001-00000003"]
+    files = CheckpointFiles(crashed, print)
+    (crashed / ".00001-00000002-abc.npz.part").write_bytes(b"half")
+    files.write(b"content", NextBatch(2, 0))
+    assert files.read_newest() == b"content"
+    names = sorted(path.name[:14] for path in crashed.iterdir())
+    assert names == ["00001-00000003", "00002-00000000"]
 
 
-def test_the_state_of_another_network_is_refused(fresh, tmp_path):
-    crash(tmp_path, 2, fresh())
+def test_the_state_of_another_network_is_refused(crashed):
     with pytest.raises(InputError, match="holds the state of another network; choose"):
-        train(build(cell="lstm"), checkpoints=Checkpoints(tmp_path))
+        train(build(cell="lstm"), checkpoints=Checkpoints(crashed))
 
 
 def handlers():

@@ -104,11 +104,10 @@ class Log(keras.callbacks.Callback):
     ids=["averaged weights", "adam"],
 )
 def test_weights_and_history_are_those_of_keras(make_optimizer):
-    metrics = ["accuracy", SharesOfClasses()]
-    stock = network(make_optimizer(), metrics)
+    stock = network(make_optimizer(), ["accuracy", SharesOfClasses()])
     expected = fit_by_keras(stock).history
     for compiled in (False, True):
-        ours = network(make_optimizer(), metrics)
+        ours = network(make_optimizer(), ["accuracy", SharesOfClasses()])
         history = fit(ours, compiled=compiled).history
         assert list(history) == list(expected)
         for name, values in expected.items():
@@ -131,11 +130,12 @@ def test_after_an_interrupt_training_is_taken_up_where_keras_would(tmp_path):
             if epoch == 2:
                 raise KeyboardInterrupt
 
+    model = network()
     backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
     with pytest.raises(KeyboardInterrupt):
-        fit(network(), epochs=4, callbacks=[backup, Interrupt()])
+        fit(model, epochs=4, callbacks=[backup, Interrupt()])
     backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
-    assert fit(network(), epochs=4, callbacks=[backup]).epoch == [2, 3]
+    assert fit(model, epochs=4, callbacks=[backup]).epoch == [2, 3]
 
 
 def test_texts_held_out_may_be_of_any_lengths():

@@ -296,7 +296,7 @@ def test_a_restarted_network_repeats_itself_with_all_that_is_drawn(policy):
 def test_restart_keeps_the_learning_rate():
     network = build_classifier(10, 2, units=4)
     network.compile(keras.optimizers.Adam(0.25), "sparse_categorical_crossentropy")
-    fit_for_a_while(network)
+    network.optimizer.build(network.trainable_variables)
     network.optimizer.learning_rate = 0.125
     training.restart(network, 0)
     assert float(network.optimizer.learning_rate) == 0.125

@@ -128,17 +128,19 @@ def test_predict_as_json_gives_the_text_back(saved):
     assert [json.loads(line)["text"] for line in written] == texts
 
 
-def test_other_commands_write_no_commands_either(saved, tmp_path):
+@pytest.mark.parametrize(
+    "options", [(), pytest.param(("--json",), marks=pytest.mark.exhaustive)]
+)
+def test_other_commands_write_no_commands_either(options, saved, tmp_path):
     table = tmp_path / "t.jsonl"
     rows = [{"text": TITLE + "a", "label": TITLE}, {"text": "d", "label": "b\tc\nd"}]
     table.write_text("\n".join(map(json.dumps, rows)))
-    for options in ((), ("--json",)):
-        explained = answer("explain", saved, TITLE + "\u202ea\tb", *options)
-        assert "\\x1b" in explained or "\\u001b" in explained
-        result = CliRunner().invoke(app, ["evaluate", str(saved), str(table), *options])
-        assert result.exit_code == 0, result.output
-        assert "\x1b" not in result.stdout
-        assert "x1b]0;mine" in result.stdout or "u001b]0;mine" in result.stdout
+    explained = answer("explain", saved, TITLE + "\u202ea\tb", *options)
+    assert "\\x1b" in explained or "\\u001b" in explained
+    result = CliRunner().invoke(app, ["evaluate", str(saved), str(table), *options])
+    assert result.exit_code == 0, result.output
+    assert "\x1b" not in result.stdout
+    assert "x1b]0;mine" in result.stdout or "u001b]0;mine" in result.stdout
 
 
 @pytest.mark.exhaustive
