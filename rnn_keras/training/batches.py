@@ -313,7 +313,8 @@ class StreamedIds:
         Args:
             first: the block to begin with; the texts before it are read and dropped.
         """
-        size, parts = self.block_size, list[IdsInMemory]()
+        size = self.block_size
+        parts: list[IdsInMemory] = []
         for part in self._encoded(first * size):
             parts.append(part)
             while sum(part.count for part in parts) >= size:
