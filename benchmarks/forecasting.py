@@ -1,12 +1,12 @@
-"""Melbourne's temperatures, a day and a week ahead: networks beside what is simple.
+"""Melbourne's temperatures, a day and a week ahead: networks beside simple models.
 
     RNN_KERAS_CACHE=FOLDER python benchmarks/forecasting.py
 
-Twice: fitted before 1987 and tested on 1987 and 1988, where sizes, rate and epochs
-were chosen, then fitted before 1989 and tested on 1989 and 1990. Writes
-forecasting.csv, a row for each day ahead of each model: its MAE in °C, and the share of
-truths within the interval of 90 % where it gives one. Then shows the MAE of the day
-ahead with its interval of 95 % over seeds.
+Every model is fitted twice. Fitted before 1987, it is tested on 1987 and 1988, on which
+sizes, learning rate and epochs were chosen; fitted before 1989, it is tested on 1989
+and 1990. Writes forecasting.csv, one row per model and day ahead: the MAE in °C and,
+for models that predict a 90 % interval, the share of true values inside it. Then prints
+the MAE of one day ahead with its 95 % interval over seeds.
 """
 
 import time
@@ -36,7 +36,7 @@ SEEDS = 5
 
 
 class Days(NamedTuple):
-    """Windows to fit and to test, `(windows, days, series)`, and the way back to °C."""
+    """Windows to fit and test, `(windows, days, series)`, and the way back to °C."""
 
     fitted: tuple[np.ndarray, np.ndarray]
     tested: tuple[np.ndarray, np.ndarray]
@@ -48,7 +48,7 @@ class Days(NamedTuple):
 
 
 def prepare(part: str, horizon: int, deseasonalized: bool = True) -> Days:
-    """Temperatures less the course of the year, or less their mean, and scaled.
+    """Scaled temperatures, less the course of the year or less their mean.
 
     All of this is fitted before the tested years. Beside them stands the calendar.
     """
@@ -75,7 +75,7 @@ def prepare(part: str, horizon: int, deseasonalized: bool = True) -> Days:
 
 
 def repeated(part: str, horizon: int) -> dict[str, np.ndarray]:
-    """The last known value, and that of the same day a year before."""
+    """Forecasts that repeat the last known value, or that of the day a year before."""
     table = load_series("melbourne").ffill()
     begin, end = table.index.searchsorted(pd.to_datetime(PARTS[part]))
     first = np.arange(begin, end - horizon + 1)[:, None]
@@ -87,7 +87,7 @@ def repeated(part: str, horizon: int) -> dict[str, np.ndarray]:
 
 
 def linear(days: Days, steps: int, *, year: bool, quantiles: bool) -> np.ndarray:
-    """An autoregression on the last days, for each day ahead by itself."""
+    """A linear autoregression on the last days, one for each day ahead."""
 
     def read(inputs: np.ndarray) -> np.ndarray:
         last = np.nan_to_num(inputs[:, -steps:, 0])
@@ -120,7 +120,7 @@ def network(days: Days, cell: str, seed: int) -> np.ndarray:
 def score(
     forecast: np.ndarray, truth: np.ndarray, **row: str | float
 ) -> list[dict[str, str | float]]:
-    """A row for each day ahead, of a forecast `(windows, horizon, quantiles)`."""
+    """One row per day ahead for a forecast `(windows, horizon, quantiles)`."""
     rows = []
     for day in range(truth.shape[1]):
         known = ~np.isnan(truth[:, day])

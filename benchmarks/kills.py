@@ -1,10 +1,10 @@
-"""Kills training runs at random instants: is what they end with the same, bit for bit?
+"""Kill training runs at random moments and check that their results do not change.
 
-For each cell one run in peace, then runs that are killed by SIGKILL, each at an instant
-drawn evenly from the time that the one in peace took, and taken up by the same command.
-Compared are all arrays of `model.keras` (weights, optimizer, random generators,
-n-grams), the history, and the scores. Prints a line a kill, and exits with 1 if one
-differs.
+Each cell is trained once undisturbed. Then it is trained again and again; each of these
+runs is killed by SIGKILL at a moment drawn evenly from the time of the undisturbed run,
+and continued by the same command. All arrays of `model.keras` (weights, optimizer,
+random generators, n-grams), the history and the scores must be equal, bit for bit.
+Prints one line per kill and exits with status 1 if anything differs.
 
     python benchmarks/kills.py [KILLS] [SEED]
 """
@@ -37,7 +37,7 @@ def start(cell: str, out: Path) -> subprocess.Popen:
 
 
 def finish(cell: str, out: Path) -> str:
-    """Run to the end; what it said."""
+    """Run to the end and return what was printed on standard error."""
     process = start(cell, out)
     said = process.communicate()[1]
     if process.returncode:
@@ -46,7 +46,7 @@ def finish(cell: str, out: Path) -> str:
 
 
 def kill(cell: str, out: Path, instant: float) -> float:
-    """Start, and kill after so many seconds."""
+    """Start a run and kill it after `instant` seconds."""
     process = start(cell, out)
     time.sleep(instant)
     process.kill()
@@ -55,7 +55,7 @@ def kill(cell: str, out: Path, instant: float) -> float:
 
 
 def outcome(out: Path) -> dict:
-    """All that a run ends with, but for the time it took."""
+    """All results of a run except the time it took."""
     arrays = {}
 
     def take(name: str, item: h5py.Dataset | h5py.Group) -> None:

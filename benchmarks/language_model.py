@@ -1,11 +1,11 @@
-"""Language models of characters on tiny Shakespeare, within five minutes each.
+"""Character language models on tiny Shakespeare, each trained within five minutes.
 
     RNN_KERAS_CACHE=FOLDER python benchmarks/language_model.py
 
-Trains on the first nine tenths, tests on the last (on which sizes, rates and epochs
-were chosen too, which flatters the networks a little), after each epoch, and writes
-language_model.csv, a row an epoch. Seconds exclude the tests: they are for making the
-network, compiling its step, and all epochs so far.
+Trains on the first nine tenths and tests on the last tenth after each epoch. Sizes,
+learning rates and epochs were chosen on the last tenth too, which flatters the networks
+a little. Writes language_model.csv, one row per epoch. The seconds cover building the
+network, compiling its step and all epochs so far, but not the tests.
 """
 
 import time

@@ -1,8 +1,8 @@
-"""What `speed.py` times: a process a peer, which runs a round when told to.
+"""The workers that `speed.py` times, each a process of its own.
 
-A worker prints "ready" when its model is compiled and warm, then runs one round for
-every line it reads and prints the seconds that it took. A last line says how much
-memory it has used at most.
+A worker prints "ready" when its model is compiled and warm. Then it runs one round for
+every line that it reads, and prints the seconds of that round. Its last line is its
+peak memory in MB.
 """
 
 import os
@@ -23,7 +23,7 @@ def random_data(steps: int, batches: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def imdb_data() -> tuple[np.ndarray, np.ndarray]:
-    """3,200 of IMDB's training texts: their real lengths, cut at 400."""
+    """3,200 of IMDB's training texts with their real lengths, cut at 400 tokens."""
     from rnn_keras import TextVectorizer, load_dataset
 
     data = load_dataset("imdb")
@@ -73,7 +73,7 @@ def keras_model(cell: str, *, ours: bool, masked: bool = True, **compiled):
 
 
 def rounds_callback():
-    """Makes every epoch but the first two a round."""
+    """A callback that makes every epoch after the second one round."""
     import keras
 
     class Rounds(keras.callbacks.Callback):
@@ -117,7 +117,7 @@ def train_keras(cell: str, ids: np.ndarray, labels: np.ndarray, **model) -> None
 
 
 def train_torch(cell: str, ids: np.ndarray, labels: np.ndarray) -> None:
-    """The loop of the seed program, each batch cut to its longest text."""
+    """The training loop of the seed program; a batch is cut to its longest text."""
     import torch
     from torch import nn
 
@@ -153,7 +153,7 @@ def train_torch(cell: str, ids: np.ndarray, labels: np.ndarray) -> None:
 
 
 def compiled_step(cell: str, steps: int, *, ours: bool) -> None:
-    """`train_step` compiled by XLA, on one batch that is already there."""
+    """`train_step` compiled by XLA, on one batch that is in memory already."""
     import tensorflow as tf
 
     model = keras_model(cell, ours=ours)
@@ -169,7 +169,7 @@ def compiled_step(cell: str, steps: int, *, ours: bool) -> None:
 
 
 def floor() -> None:
-    """SimpleRNN's own matrix products and activations, and nothing besides.
+    """The matrix products and activations of SimpleRNN and nothing else.
 
     Compiled by XLA too: the product of the inputs and its two gradients, both loops
     without masks, saved states or sums, and the recurrent kernel's gradient.

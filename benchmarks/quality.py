@@ -1,10 +1,10 @@
-"""What each choice of the recipe is worth, by cross-validation on training texts.
+"""The worth of each default of the recipe, by cross-validation on training texts.
 
     python benchmarks/quality.py [SOURCE ...]    # tables beside its two corpora
 
-One choice is changed at a time. Every run is kept in quality.csv as it ends, and one
-that is there is not made again; quality.md is written from all of them. The test part
-of a corpus, that of its division with seed 0, is never read.
+One setting is changed at a time. Every run is saved in quality.csv as it ends, and a
+saved run is not repeated; quality.md is written from all of them. The test part of a
+corpus (that of its split with seed 0) is never read.
 """
 
 import argparse
@@ -54,7 +54,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 def scaling(kind: str | None) -> Any:
-    """Puts another way of scaling the n-grams in the place of the linear path's."""
+    """Replace the linear path's way of scaling n-grams by another."""
     if kind is None:
         return nullcontext()
     from rnn_keras.layers import ngram_logits as linear
@@ -71,7 +71,7 @@ def scaling(kind: str | None) -> Any:
 
 
 def run(source: str, cell: str, change: str, fold: int) -> dict[str, Any]:
-    """Train on all folds but one, score on that: the accuracies of a row."""
+    """Train on all folds but one and return the accuracies on that one."""
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
     from sklearn.model_selection import StratifiedKFold
 
@@ -129,7 +129,7 @@ def tasks(sources: list[str], cell: str, done: pd.DataFrame) -> Iterator[tuple]:
 
 
 def changes(runs: pd.DataFrame, score: str) -> tuple[list[str], list[list[str]]]:
-    """Rows are changes, columns corpora: points of accuracy beside the recipe."""
+    """A table of changes by corpora: points of accuracy compared with the recipe."""
     cells = runs.pivot_table(score, ["change", "fold"], "source") * 100
     recipe = cells.loc["the recipe"]
     rows = [["the recipe", *(f"{v:.1f}" for v in recipe.mean())]]
@@ -170,13 +170,13 @@ def report(runs: pd.DataFrame) -> str:
 INTRODUCTION = """\
 # What each choice of the recipe is worth
 
-`make bench-quality` writes this. Accuracy in percent on held-out texts, mean of
-{folds} folds of the training part of each corpus (a tenth of the rest is held out
-within, as `fit` does); the test parts are not read. `classifier` is what
-`TextClassifier` answers, `network` and `linear` are its two parts alone, `baseline`
-is TF-IDF of uni- and bigrams with logistic regression. In the tables of changes:
-points beside the recipe on the same folds, with the standard error of their mean.
-Every run stands in [quality.csv](quality.csv). {machine}
+Written by `make bench-quality`. The numbers are accuracies in percent on held-out texts,
+means over {folds} folds of the training part of each corpus. Within each fold a tenth of
+the training texts is held out, as `fit` does it. The test parts are not read.
+`classifier` is the `TextClassifier`, `network` and `linear` are its two parts alone, and
+`baseline` is TF-IDF of uni- and bigrams with logistic regression. The tables of changes
+give the difference to the recipe in points, on the same folds, with the standard error
+of its mean. [quality.csv](quality.csv) holds every run. {machine}
 """
 
 

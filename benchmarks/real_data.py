@@ -1,10 +1,10 @@
-"""The cells with the recipe's defaults on three real corpora, beside other models.
+"""The cells with default settings on three real corpora, beside simple baselines.
 
     RNN_KERAS_CACHE=FOLDER python benchmarks/real_data.py
 
-Writes real_data.csv, a row a model and corpus with intervals, and
-real_data_runs.csv, a row a training. The runs themselves are kept in
-runs/real_data/, and one that is there is not made again.
+Writes real_data.csv, one row per model and corpus with intervals, and
+real_data_runs.csv, one row per training run. The runs themselves are saved in
+runs/real_data/, and a saved run is not repeated.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ SEEDS = {"sms_spam": 5, "chnsenticorp": 5, "imdb": 3}
 
 
 def of_rarest_class(compared: Comparison) -> list[float]:
-    """F1 of the class that has the fewest test texts, of every run."""
+    """The F1 of the class with the fewest test texts, for every run."""
     rarest = np.bincount(compared.true).argmin()
     is_rarest = compared.true == rarest
     return [f1_score(is_rarest, np.equal(r.predicted, rarest)) for r in compared.runs]

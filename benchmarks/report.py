@@ -1,4 +1,4 @@
-"""What the reports of the measurements are made of."""
+"""Parts of the reports that the benchmarks write."""
 
 import datetime
 import importlib.metadata
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def section(title: str, head: list[str], rows: list[list[str]]) -> str:
-    """A heading and a table; printed too, as it may be long until the next."""
+    """A heading and a table; also printed, because the next may take long."""
     lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     text = f"## {title}\n\n{table}\n"

@@ -1,10 +1,10 @@
-"""What training on more than the memory holds, and in two processes, takes.
+"""The cost of training on more data than fit in memory, and in two processes.
 
-Writes `benchmarks/scale.md`: peak memory of `rnn-keras train --stream` at 400,000 and
-at 4,000,000 generated short texts, and of training in memory at the smaller; scores of
-both ways on one small file, over seeds; losses and seconds of two processes on this
-machine beside those of one with the same batches; and how long one lives on when the
-other is killed. Takes some half an hour.
+Writes `benchmarks/scale.md`: the peak memory of `rnn-keras train --stream` on 400,000
+and on 4,000,000 generated short texts, and of training in memory on the smaller number;
+the scores of both ways on one small file, over seeds; the losses and seconds of two
+processes on this machine beside those of one process with the same batches; and how
+long one process lives on after the other is killed. Takes about half an hour.
 
     python benchmarks/scale.py [TEXTS]
 """
@@ -38,7 +38,7 @@ TWO += ("--no-bidirectional", "--epochs", "3", "--batch-size", "32")
 
 
 def write_texts(path: Path, count: int, seed: int = 0) -> None:
-    """Texts of 4 to 12 words, nine of ten with one that tells the class."""
+    """Write texts of 4 to 12 words; nine of ten have a word that tells the class."""
     draw = random.Random(seed)
     with path.open("w") as file:
         file.write("text,label\n")
@@ -66,7 +66,7 @@ def start(arguments: tuple, **variables: str) -> subprocess.Popen:
 
 
 def peak(arguments: tuple) -> tuple[float, float]:
-    """GB of memory at most, and seconds, of one run."""
+    """Peak memory in GB and the seconds of one run."""
     began = time.perf_counter()
     process = start(arguments)
     said = process.stderr.read()

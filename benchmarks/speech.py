@@ -1,13 +1,14 @@
-"""Spoken digits: one alone, joined ones, and speakers never heard.
+"""Spoken digits: single ones, joined ones, and speakers never heard in training.
 
     RNN_KERAS_CACHE=FOLDER python benchmarks/speech.py
 
-Twice: sizes, rate and epochs were chosen with "validation", which trains on takes 10 to
-49 of every speaker and tests on takes 5 to 9; "official" trains on takes 5 to 49 and
-tests on takes 0 to 4: each alone, and in strings of three to six (five divisions into
-strings, together about 1,500 digits). A speaker's name: trains on the other five, all
-takes, and tests on everything that this speaker said, alone and in strings. Writes
-speech.csv, a row a training; seconds are for training.
+Three kinds of splits. "validation" trains on takes 10 to 49 of every speaker and tests
+on takes 5 to 9; sizes, learning rate and epochs were chosen with it. "official" trains
+on takes 5 to 49 and tests on takes 0 to 4. A split named after a speaker trains on all
+takes of the other five and tests on all that this speaker said. Every network is tested
+on single digits and on strings of three to six digits (five divisions into strings,
+together about 1,500 digits). Writes speech.csv, one row per training run; the seconds
+are those of training.
 """
 
 import time

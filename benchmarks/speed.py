@@ -1,13 +1,14 @@
-"""How fast: this package beside stock Keras and PyTorch, on this machine.
+"""The speed of this package beside stock Keras and PyTorch, on this machine.
 
     make bench           all of it, half an hour; writes benchmarks/speed.md
     .venv/bin/python benchmarks/speed.py train:gru imdb     some of it, printed
 
-A peer and the package are a process each (`peers.py`) and run in turn, one round each
-and another one first each time, so that what else the machine does meets both. A
-figure is the median over rounds of the ratio, of the peer's time to the package's in
-the same round, with the least and the most of them: on two cores a peer's threads may
-get in each other's way for a while. Three processes or more at a time made that worse.
+The package and a peer each run in a process of their own (`peers.py`). They take turns,
+one round each, and swap who goes first, so that other work of the machine meets both. A
+figure is the median over rounds of the peer's time divided by the package's time in the
+same round, with the smallest and the largest ratio, because on two cores a peer's
+threads may get in each other's way for a while. More than two processes at a time made
+that worse.
 """
 
 import os
@@ -38,7 +39,7 @@ TRAIN_PEERS = ("keras", "keras_unmasked", "keras_xla", "keras_jax", "torch")
 
 
 class Peer:
-    """A worker, warm and waiting."""
+    """A worker process that is warm and waits for its next round."""
 
     def __init__(self, task: str, name: str, cell: str, steps: int):
         environment = dict(os.environ)
@@ -159,7 +160,7 @@ def lengths(cell: str) -> str:
 
 
 def one(_: str) -> str:
-    """One sentence through a saved classifier, and through `keras.Model.predict`."""
+    """Time one sentence in a saved classifier and in `keras.Model.predict`."""
     from rnn_keras import TextClassifier, load_dataset
 
     data = load_dataset("messages")
@@ -207,17 +208,17 @@ INTRODUCTION = """# Speed
 Written by `make bench`. {machine}
 
 Embedding 10,000 x 64, one recurrent layer of 128 units, Dense 2, batches of 64,
-200 time steps, Adam, unless said otherwise. A peer and the package are a process each
-and take turns; "times as long" is the median over rounds of the ratio to the package's
-time in the same round: above 1, the package is faster. "In its own way" is
-`rnn_keras.training.train`, `keras.Model.fit` on arrays, and a plain PyTorch loop.
-Compiling is left out for all of them.
+200 time steps, Adam, unless said otherwise. The package and a peer each run in
+a process of their own and take turns. "Times as long" is the median over rounds of the
+peer's time divided by the package's time in the same round: above 1, the package is
+faster. "In its own way" means `rnn_keras.training.train`, `keras.Model.fit` on arrays,
+and a plain PyTorch loop. The time for compiling is left out for all of them.
 
 """
 
 
 def parse(name: str) -> tuple[str, str]:
-    """Task and cell of an argument such as `train:gru`, or of `train`."""
+    """The task and the cell in an argument such as `train:gru` or `train`."""
     task, _, cell = name.partition(":")
     cell = cell or CELLS[0]
     if task not in TASKS or cell not in CELLS:

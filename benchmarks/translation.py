@@ -1,11 +1,11 @@
-"""English to French with attention and without, within ten minutes each.
+"""English to French with attention and without, each trained within ten minutes.
 
     RNN_KERAS_CACHE=FOLDER python benchmarks/translation.py
 
-Sentences of at most ten words, split by the English one, so that no rendering of a
-sentence that is tested has been trained on. BLEU is sacrebleu's, capitals count, and
-all French renderings of a sentence are its references. Writes translation.csv, a row
-a model; seconds are for making the network, compiling its step, and training it.
+Sentences have at most ten words. They are split by the English sentence, so that no
+rendering of a test sentence is trained on. BLEU is sacrebleu's, capital letters count,
+and all French renderings of a sentence are its references. Writes translation.csv, one
+row per model; the seconds cover building the network, compiling its step and training.
 """
 
 import time
@@ -30,7 +30,7 @@ LENGTHS = ((1, 4), (5, 6), (7, 8), (9, 10))
 
 
 def sentences() -> dict[str, list[str]]:
-    """The French renderings of each English sentence, in an order drawn once."""
+    """The French renderings of each English sentence, in one random order."""
     renderings = defaultdict(list)
     for english, french in load_pairs("tatoeba_fra"):
         if len(english.split()) <= WORDS:
