@@ -170,13 +170,13 @@ def report(runs: pd.DataFrame) -> str:
 INTRODUCTION = """\
 # What each choice of the recipe is worth
 
-Written by `make bench-quality`. The numbers are accuracies in percent on held-out texts,
-means over {folds} folds of the training part of each corpus. Within each fold a tenth of
-the training texts is held out, as `fit` does it. The test parts are not read.
-`classifier` is the `TextClassifier`, `network` and `linear` are its two parts alone, and
-`baseline` is TF-IDF of uni- and bigrams with logistic regression. The tables of changes
-give the difference to the recipe in points, on the same folds, with the standard error
-of its mean. [quality.csv](quality.csv) holds every run. {machine}
+Written by `make bench-quality`. The numbers are accuracies in percent on held-out
+texts, means over {folds} folds of the training part of each corpus. Within each fold
+a tenth of the training texts is held out, as `fit` does it. The test parts are not
+read. `classifier` is the `TextClassifier`, `network` and `linear` are its two parts
+alone, and `baseline` is TF-IDF of uni- and bigrams with logistic regression. The
+tables of changes give the difference to the recipe in points, on the same folds, with
+the standard error of its mean. [quality.csv](quality.csv) holds every run. {machine}
 """
 
 
