@@ -8,7 +8,7 @@ import pytest
 from rnn_keras.models.builders import CELLS, build_classifier, build_language_model
 from rnn_keras.utils.choices import CELL_NAMES, POOLINGS
 
-# Every value of every argument once with each cell; the rest is exhaustive.
+# Together they have every value of every argument; the rest is exhaustive.
 USUAL = [
     ("simple_rnn", False, 1, "last"),
     ("simple_rnn", True, 2, "max"),
