@@ -13,7 +13,7 @@ from . import (
     synthetic,
     training,
 )
-from .classification.classifier import TextClassifier
+from .classification import TextClassifier
 from .datasets.labelled import LabelledTexts
 from .datasets.loaders import (
     load_dataset,

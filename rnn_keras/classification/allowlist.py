@@ -1,27 +1,32 @@
-"""What a saved classifier's configuration may name: layers, and nothing that acts.
+"""What the configuration of a saved classifier may name: layers that only compute.
 
-Keras builds whatever class `config.json` names, with the arguments that stand there.
-Some of them run code (`Lambda`), read a file (`StringLookup` with the path of a
-vocabulary: CVE-2025-12058) or load another model (`TFSMLayer`). Keras refuses these in
-its safe mode; but `keras.config.enable_unsafe_deserialization` anywhere in the process
-goes before the argument `safe_mode=True`. So what may be named is listed here, and
-anything else is refused, also what a later Keras adds.
+Keras builds whatever class `config.json` names, with the arguments that it gives. Some
+classes run code (`Lambda`), read a file (`StringLookup` with the path of a vocabulary:
+CVE-2025-12058) or load another model (`TFSMLayer`). Keras refuses these in its safe
+mode; but `keras.config.enable_unsafe_deserialization`, called anywhere in the process,
+overrules the argument `safe_mode=True`. So this module lists what may be named, and
+refuses anything else, including what a later version of Keras adds.
 
-What the process itself has registered (`keras.saving.register_keras_serializable`) may
-be named, too: whoever registers a class says that files may build it.
+Sizes are checked here, too. Keras builds all layers before it reads their weights, and
+Keras 3.15 compares no size in a configuration with the weights in the file, neither in
+its safe mode nor otherwise (it does so for the arrays in the file of weights). A few
+bytes in a configuration could therefore ask for more memory than there is.
 
-Left out: how much a network that is allowed computes, once it is asked.
+Whatever the process itself has registered (`keras.saving.register_keras_serializable`)
+may be named, too: whoever registers a class says that files may build it.
+
+How long an allowed network computes when it is asked is not limited here.
 """
 
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 _PACKAGE = "rnn_keras>"
 _MODELS = {"Functional", "Model", "Sequential"}
 # fmt: off
-_LAYERS = {
+LAYERS = {
     "Activation", "ActivityRegularization", "AdaptiveAveragePooling1D",
     "AdaptiveMaxPooling1D", "Add", "AdditiveAttention", "AlphaDropout", "Attention",
     "Average", "AveragePooling1D", "AveragePooling2D", "AvgPool1D",
@@ -42,16 +47,16 @@ _LAYERS = {
     "StackedRNNCells", "Subtract", "TimeDistributed", "UnitNormalization",
     "UpSampling1D", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D",
 }
-# Operations whose arguments are tensors and numbers; those of `core` that are left out
-# take functions, as does `linalg.JVP`.
-_CORE = {
+# Operations whose arguments are tensors and numbers. The other ones of `core` take
+# functions, and so does `linalg.JVP`.
+CORE_OPERATIONS = {
     "Cast", "ConvertToTensor", "SaturateCast", "Scatter", "ScatterUpdate", "Slice",
     "SliceUpdate", "StopGradient", "Unstack",
 }
 # fmt: on
-_ANY = re.compile(r"[A-Z][A-Za-z0-9]*")
-# In these, every class computes with numbers only.
-_WHOLE = {
+_CLASS_NAME = re.compile(r"[A-Z][A-Za-z0-9]*")
+# Modules in which every class computes with numbers only.
+_NUMERIC_MODULES = {
     "keras.constraints",
     "keras.dtype_policies",
     "keras.initializers",
@@ -66,14 +71,14 @@ _WHOLE = {
 }
 _CLASSES = {
     "keras": _MODELS | {"DTypePolicy", "FloatDTypePolicy"},
-    "keras.layers": _LAYERS,
+    "keras.layers": LAYERS,
     "keras.models": _MODELS,
     "keras.random": {"SeedGenerator"},
     "keras.src.models.functional": {"Functional"},
     "keras.src.models.sequential": {"Sequential"},
-    "keras.src.ops.core": _CORE,
+    "keras.src.ops.core": CORE_OPERATIONS,
 }
-# Where functions of Keras come from: "builtins" is what Keras writes for its own.
+# Modules of Keras's functions; Keras writes "builtins" for some of its own.
 _FUNCTION_MODULES = {
     "builtins",
     "keras.activations",
@@ -92,19 +97,19 @@ _VALUES = {
 _DTYPES = re.compile(r"(u?int|float)\d{1,2}|bfloat16|bool")
 _PARTS = {"preprocessor": "TextVectorizer", "linear": "LinearPath"}
 # fmt: off
-# These make an array as large as an argument's value says, or its square.
-_MAKERS = {
+# Classes that make an array as large as the value of an argument, or as its square.
+_ARRAY_MAKERS = {
     "keras.src.ops.numpy": {
         "Arange", "Bartlett", "Blackman", "Eye", "Full", "Geomspace", "Hamming",
         "Hanning", "Identity", "Kaiser", "Logspace", "Ones", "Tri", "Zeros",
     },
     "keras.metrics": {"BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"},
 }
-# Of these sizes a layer has at least as many weights.
+# Sizes of which a layer has at least as many weights.
 _WIDTHS = {"units", "output_dim", "filters", "num_classes", "rows", "key_dim"}
-# Rows of a table, which may be long and narrow.
+# Numbers of rows of a table, which may be long and narrow.
 _ROWS = {"rows", "num_classes", "input_dim", "input_length", "vocab_size"}
-# Numbers that are computed with, or counted to: no array is as large as they are.
+# Numbers to compute with or to count to: no array is as large as they are.
 _HARMLESS = {
     "args", "boundaries", "clipnorm", "clipvalue", "constant_values", "decay_steps",
     "dynamic_growth_steps", "epsilon", "fill_value", "first_decay_steps",
@@ -117,19 +122,19 @@ _HARMLESS = {
 }
 # fmt: on
 _WIDEST = 2**14
-# Of any size that a file may ask for without having weights for it.
+# Size that a file may ask for without having weights for it.
 _NARROW = 2**10
 _LARGEST_ARRAY = 2**24
 DEEPEST = 100
 
 
 def check_config(config: Any, registered: Mapping[str, Any], weights: int) -> None:
-    """Refuse a configuration that names what it may not.
+    """Refuse a configuration that names what it may not, or is larger than its weights.
 
     Args:
-        config: what `config.json` holds.
-        registered: the classes and functions that the process has registered, by name.
-        weights: how many numbers the file holds: a network has no wider layers.
+        config: content of `config.json`.
+        registered: classes and functions that the process has registered, by name.
+        weights: how many numbers the file of weights holds.
 
     Raises:
         ValueError: with what is wrong, as the end of a sentence about `config.json`.
@@ -145,7 +150,7 @@ def check_config(config: Any, registered: Mapping[str, Any], weights: int) -> No
 
 
 def _nodes(value: Any, depth: int) -> Iterator[dict[str, Any]]:
-    """Every object in it, the outer before the inner."""
+    """Yield every object in a value, the outer ones before the inner."""
     if depth > DEEPEST:
         raise ValueError(f"is nested more than {DEEPEST} deep")
     if isinstance(value, dict):
@@ -158,7 +163,7 @@ def _nodes(value: Any, depth: int) -> Iterator[dict[str, Any]]:
 
 
 def _name_of(node: dict[str, Any]) -> Any:
-    """What Keras looks up first: the name that the class is registered under."""
+    """Return what Keras looks up first: the name that the class is registered under."""
     return node.get("registered_name", node.get("class_name"))
 
 
@@ -187,10 +192,10 @@ def _check_named(node: dict[str, Any], registered: Mapping[str, Any]) -> None:
 def _is_registered(
     module: Any, name: str, alias: Any, registered: Mapping[str, Any]
 ) -> bool:
-    """Whether Keras looks the alias up, and finds there what the node says it is.
+    """Return whether Keras looks up the alias and finds what the node says it is.
 
-    It does not for `__lambda__` and its like, nor for a layer without a module, which
-    it takes for one of an older format, and looks up by `name` among all layers.
+    Keras does not look up `__lambda__` and its like, nor a layer without a module. It
+    takes the latter for one of an older format, and looks up `name` among all layers.
     """
     return (
         isinstance(module, str)
@@ -204,13 +209,14 @@ def _is_registered(
 def _is_of_keras(module: Any, name: str) -> bool:
     if not isinstance(module, str):
         return False
-    if module in _WHOLE:
-        return _ANY.fullmatch(name) is not None and name not in _MAKERS.get(module, ())
+    if module in _NUMERIC_MODULES:
+        makers = _ARRAY_MAKERS.get(module, ())
+        return bool(_CLASS_NAME.fullmatch(name)) and name not in makers
     return name in _CLASSES.get(module, ())
 
 
 def _is_value(node: dict[str, Any]) -> bool:
-    """Whether it is numbers, not objects or strings."""
+    """Return whether a node holds numbers, and no objects or strings."""
     content = node.get("config")
     if node["class_name"] not in ("__numpy__", "__tensor__"):
         return isinstance(content, dict)
@@ -219,15 +225,15 @@ def _is_value(node: dict[str, Any]) -> bool:
 
 
 def _check_values(node: dict[str, Any], weights: int) -> None:
-    """No vocabulary that is a path, and no layer that the file has no weights for."""
+    """Refuse a vocabulary that is a path, and a layer larger than the weights."""
     if not isinstance(node.get("vocabulary"), list | None):
         raise ValueError("has a vocabulary that is no list of tokens")
-    rows, columns = node.get("input_dim"), node.get("output_dim")
     largest = max(weights, _WIDEST)
+    rows, columns = node.get("input_dim"), node.get("output_dim")
     if _is_number(rows) and _is_number(columns) and rows * columns > largest:
         raise ValueError(f"has an embedding of {rows} x {columns}, and no such weights")
     kernel, filters = _numbers(node.get("kernel_size")), _numbers(node.get("filters"))
-    if "depthwise_initializer" in node:  # the kernel is of the features that come in
+    if "depthwise_initializer" in node:  # its kernel does not grow with the filters
         filters = []
     if math.prod([*kernel, *filters]) > largest:
         raise ValueError(
@@ -240,15 +246,15 @@ def _check_values(node: dict[str, Any], weights: int) -> None:
 
 
 def _check_size(key: str, value: Any, weights: int) -> None:
-    # Two neighbours may be as wide as this, and the weights between them the square.
-    # Wider than the root of all weights are many classes, of few features each.
+    # Two neighbouring layers may both be this wide; the number of weights between them
+    # is the square. A layer of many classes with few features each is wider.
     limit = max(_WIDEST, round(32 * weights**0.5))
     if key in _ROWS:
         limit = weights if key in _WIDTHS else max(limit, weights)
     elif key in _WIDTHS:
         limit = min(limit, max(weights, _NARROW))
     sizes = [abs(size) for size in _numbers(value)]
-    # Each of the sizes of one array may be small.
+    # An array may be large although each of its sizes is small.
     array = math.prod(size for size in sizes if size > 1) if len(sizes) < 16 else 1
     if any(size > limit for size in sizes) or array > max(weights, _LARGEST_ARRAY):
         raise ValueError(
@@ -258,18 +264,18 @@ def _check_size(key: str, value: Any, weights: int) -> None:
 
 
 def _numbers(value: Any) -> list[int | float]:
-    """The number that it is, or those in a list, and in the lists in that."""
+    """Return the numbers in a value: itself, or those in a list of any depth."""
     if isinstance(value, list):
         return [number for part in value for number in _numbers(part)]
     return [value] if _is_number(value) else []
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_parts(parts: Any, registered: Mapping[str, Any]) -> None:
-    """The parts of a classifier are what they are called."""
+    """Refuse a classifier whose parts are not what they are called."""
     if not isinstance(parts, dict):
         raise ValueError("describes no classifier")
     names = parts.get("class_names")
@@ -277,7 +283,7 @@ def _check_parts(parts: Any, registered: Mapping[str, Any]) -> None:
         raise ValueError("has no list of class names")
     for part, kind in _PARTS.items():
         node = parts.get(part)
-        if node is None and part == "linear":  # nor have files of before
+        if node is None and part == "linear":  # it is optional, and older files lack it
             continue
         name = str(_name_of(node)) if isinstance(node, dict) else ""
         own = name in registered and not name.startswith(_PACKAGE)

@@ -1,59 +1,81 @@
-"""TextClassifier: how a classifier of texts is made and trained.
+"""TextClassifier: raw texts in, class names and probabilities out.
 
-From a file to a model, and from token ids to probabilities.
+A Keras model that holds a vectorizer, a network, the class names and, once it has been
+trained, a linear model of n-grams. As a task of KerasHub holds its preprocessor, so
+`fit`, `evaluate` and `predict` take raw strings here; calling the model itself takes
+token ids, which the preprocessor makes of them.
 
-TextPipeline: vectorizer, network and class names as one model that answers.
-
-The pairing follows KerasHub, where a task is a Keras model that holds its
-preprocessor: `evaluate` and `predict` take raw strings, and calling the model itself
-takes what the preprocessor makes of them, token ids.
+How a network is trained is in `rnn_keras.training`; what a saved file may hold is in
+`rnn_keras.classification.saving`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, NamedTuple, Self, cast, overload
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from rnn_keras.classification.explanation import Explanation, explain_logits
-from rnn_keras.classification.recipe import recipe_for
+from rnn_keras.classification.recipe import Recipe, recipe_for_parts
 from rnn_keras.classification.saving import load_model
-from rnn_keras.datasets.labelled import class_indices, class_names_of, classes_to_learn
-from rnn_keras.datasets.streaming import WINDOW, Stream
+from rnn_keras.classification.settings import FitSettings, ModelSettings
+from rnn_keras.datasets.labelled import (
+    LabelledTexts,
+    Splits,
+    SplitTexts,
+    Texts,
+    class_indices,
+)
+from rnn_keras.layers.keras_internals import untrack
 from rnn_keras.layers.ngram_logits import LinearPath, fit_linear_path
-from rnn_keras.layers.text_vectorizer import TextVectorizer, Unit
+from rnn_keras.layers.text_vectorizer import TextVectorizer
 from rnn_keras.models.builders import build_classifier
 from rnn_keras.scoring import count_answers
-from rnn_keras.training.batches import IdsInMemory, StreamedIds
+from rnn_keras.training.batches import IdsInMemory, LabelledIds, StreamedIds
 from rnn_keras.training.checkpoints import Checkpoints
 from rnn_keras.training.trainer import compile_network, hold_out, train
-from rnn_keras.utils.choices import CellName, Pooling
 from rnn_keras.utils.errors import InputError, check_pairs
 from rnn_keras.utils.predictions import Prediction, name_predictions, run_by_length
 
 
+class _EncodedParts(NamedTuple):
+    """The token ids and class indices of a data set.
+
+    Attributes:
+        train: what the network is trained on, in memory or made as it is read.
+        validation: what is held out, or `None`.
+        known: the part of `train` that is in memory, for the linear path.
+    """
+
+    train: LabelledIds
+    validation: IdsInMemory | None
+    known: IdsInMemory
+
+
 @keras.saving.register_keras_serializable(package="rnn_keras")
 class TextClassifier(keras.Model):
-    """Raw strings in, class names and probabilities out.
+    """A classifier of raw texts.
 
-    Usually made by `from_texts`, which takes vocabulary and class names from the
+    It is usually made by `from_texts`, which takes vocabulary and class names from the
     training texts, or by `load`.
 
     Args:
-        network: from token ids `(batch, timesteps)` to logits `(batch, classes)`,
-            as `build_classifier` makes it. It is what `fit` trains: compile it
-            beforehand for another optimizer or loss than the usual.
+        network: from token ids `(batch, timesteps)` to logits `(batch, classes)`, as
+            `build_classifier` makes it. `fit` trains it with the optimizer and loss
+            that it was compiled with; if it was not compiled, with the usual ones.
         preprocessor: from strings to token ids.
         class_names: name of each logit, in order.
-        linear: a path that is added to the network's logits. `fit` makes it.
-        **kwargs: of `keras.Model`.
+        linear: layer that adds the logits of n-grams to those of the network. `fit`
+            makes it.
+        **kwargs: arguments of `keras.Model`.
 
     Raises:
-        ValueError: if the network has another number of logits than there are
-            class names.
+        ValueError: if the number of logits is not the number of class names.
 
     Example:
     >>> texts = ["I love it", "so good", "I hate it", "so bad"]
@@ -72,28 +94,26 @@ class TextClassifier(keras.Model):
         linear: LinearPath | None = None,
         **kwargs: Any,
     ):
-        if network.output_shape[-1] != len(class_names):
-            raise ValueError(
-                f"`network` has {network.output_shape[-1]} logits for "
-                f"{len(class_names)} class names."
-            )
-        if linear is not None and linear.num_classes != len(class_names):
-            raise ValueError(
-                f"`linear` has {linear.num_classes} logits for {len(class_names)} "
-                "class names."
-            )
+        logits = {"network": network.output_shape[-1]}
+        if linear is not None:
+            logits["linear"] = linear.num_classes
+        for part, number in logits.items():
+            if number != len(class_names):
+                raise ValueError(
+                    f"`{part}` has {number} logits for {len(class_names)} class names."
+                )
         super().__init__(**kwargs)
         self.network = network
         self.preprocessor = preprocessor
         self.class_names = tuple(str(name) for name in class_names)
         self.linear = linear
         self.num_cut = 0
-        self._forward: Any = None
+        self._forward: Callable[[np.ndarray], np.ndarray] | None = None
         self.built = True
         if not network.compiled:
             compile_network(network)
-        # Keras cannot load a file whose optimizer has not made a step yet, unless
-        # its variables are there all the same.
+        # Keras can load a file only if the variables of its optimizer exist, even if
+        # the optimizer has not made a step yet.
         if not network.optimizer.built:
             network.optimizer.build(network.trainable_variables)
 
@@ -102,36 +122,54 @@ class TextClassifier(keras.Model):
         return logits if self.linear is None else self.linear(inputs, logits)
 
     def _set_linear(self, linear: LinearPath | None) -> None:
-        # Keras would keep the former path among the layers, and in the file.
+        # Keras would keep the former layer among the sublayers, and in the file.
         former, self.linear = self.linear, None
         if former is not None:
-            self._tracker.untrack(former)
+            untrack(self, former)
         self.linear = linear
         self._forward = None
 
     def predict_proba(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
-        """Class probabilities `(texts, classes)`, columns as in `class_names`."""
-        return self._probabilities(self.preprocessor.encode(texts).ids, batch_size)
+        """Return class probabilities `(texts, classes)`, columns as `class_names`."""
+        return self.probabilities_of_ids(
+            self.preprocessor.encode(texts).ids, batch_size
+        )
 
-    def _probabilities(self, ids: np.ndarray, batch_size: int = 256) -> np.ndarray:
+    def probabilities_of_ids(
+        self, ids: np.ndarray, batch_size: int = 256
+    ) -> np.ndarray:
+        """Return class probabilities of texts that are token ids already.
+
+        Args:
+            ids: `(texts, timesteps)`, padded on the right with 0.
+            batch_size: number of texts that are computed together.
+
+        Returns:
+            float32 `(texts, classes)`, columns as `class_names`.
+        """
         if self._forward is None:
             self._forward = make_forward(self)
         return predict_probabilities(
             self._forward, ids, len(self.class_names), batch_size
         )
 
+    # A string is a sequence of strings, too, so the two overlap; the first one wins.
     @overload
-    def predict(self, texts: str, batch_size: int = 256) -> Prediction: ...
+    def predict(  # type: ignore[overload-overlap]
+        self, texts: str, batch_size: int = 256
+    ) -> Prediction: ...
     @overload
     def predict(
         self, texts: Sequence[str], batch_size: int = 256
     ) -> list[Prediction]: ...
-    def predict(self, texts, batch_size=256):
-        """Class name and probabilities of each text; one text gets one answer.
+    def predict(
+        self, texts: str | Sequence[str], batch_size: int = 256
+    ) -> Prediction | list[Prediction]:
+        """Return class name and probabilities of each text.
 
         Args:
-            texts: a list of strings, or one string.
-            batch_size: texts at a time.
+            texts: list of strings, or one string, which gets one answer.
+            batch_size: number of texts that are computed together.
         """
         if isinstance(texts, str):
             return self.predict([texts])[0]
@@ -139,17 +177,18 @@ class TextClassifier(keras.Model):
         return name_predictions(texts, probabilities, self.class_names)
 
     def labels_of(self, texts: Sequence[str], batch_size: int = 256) -> list[str]:
-        """The most probable class of each text; of equals the first."""
+        """Return the most probable class of each text; of equals the first."""
         best = self.predict_proba(texts, batch_size).argmax(axis=1)
         return [self.class_names[i] for i in best]
 
     def evaluate(
         self, texts: Sequence[str], labels: Sequence[Any], batch_size: int = 256
     ) -> dict[str, Any]:
-        """Scores on labelled texts: see `rnn_keras.scoring.score`.
+        """Score the classifier on labelled texts: see `rnn_keras.scoring.score`.
 
         Raises:
-            InputError: if a label is none of `class_names`.
+            InputError: if a label is not in `class_names`, or the number of labels is
+                not the number of texts.
         """
         check_pairs(texts, labels)
         return self.evaluate_chunks([(texts, labels)], batch_size)
@@ -159,16 +198,17 @@ class TextClassifier(keras.Model):
         chunks: Iterable[tuple[Sequence[str], Sequence[Any]]],
         batch_size: int = 256,
     ) -> dict[str, Any]:
-        """The same of texts and labels that come some at a time.
+        """Score the classifier on texts and labels that come some at a time.
 
         Raises:
-            InputError: if a label is none of `class_names`.
+            InputError: if a label is not in `class_names`.
         """
 
-        def checked() -> Iterator[tuple[Sequence[str], list[str]]]:
+        def checked() -> Iterator[Texts]:
             for texts, labels in chunks:
                 class_indices(labels, self.class_names)
-                yield texts, [str(label) for label in labels]
+                # Any sequence will do, but a list is what scoring announces.
+                yield cast(list[str], texts), [str(label) for label in labels]
 
         answers = count_answers(
             partial(self.labels_of, batch_size=batch_size), checked()
@@ -178,27 +218,22 @@ class TextClassifier(keras.Model):
     def explain(
         self, text: str, label: str | None = None, against: str | None = None
     ) -> Explanation:
-        """What each token adds to the decision: see `rnn_keras.explanation`.
+        """Tell what each token adds to a decision between two classes.
+
+        How it is computed is in `rnn_keras.classification.explanation`.
 
         Args:
             text: one string.
             label: the class to explain; by default the most probable.
-            against: the class to weigh it against; by default the most probable of
-                the others.
+            against: the class to compare it with; by default the most probable of the
+                others.
 
         Raises:
-            InputError: if `label` or `against` is no class, or they are the same, or
-                the network is no chain of layers from an embedding to logits.
+            InputError: if `label` or `against` is not a class, or both are the same,
+                or the network is not a chain of layers from an embedding to logits.
         """
         encoded = self.preprocessor.encode([text]).ids
-        given = [name for name in (label, against) if name is not None]
-        chosen = class_indices(given, self.class_names).tolist()
-        if len(set(chosen)) < len(chosen):
-            raise InputError(f"class {label!r} cannot be weighed against itself")
-        ranked = np.argsort(-self._probabilities(encoded)[0], kind="stable").tolist()
-        others = [i for i in ranked if i not in chosen]
-        first = chosen.pop(0) if label is not None else others.pop(0)
-        second = chosen.pop(0) if against is not None else others.pop(0)
+        first, second = self._two_classes(encoded, label, against)
         weights = np.zeros(len(self.class_names))
         weights[[first, second]] = 1, -1
 
@@ -213,18 +248,40 @@ class TextClassifier(keras.Model):
             difference=float(logits @ weights),
             contributions=parts,
             rest=rest,
-            probabilities=self._while_reading(ids),
+            probabilities=self._probabilities_of_prefixes(ids),
             class_names=self.class_names,
         )
 
-    def _while_reading(self, ids: np.ndarray) -> np.ndarray:
-        """The answers to the texts that end after each token `(tokens, classes)`."""
+    def _two_classes(
+        self, encoded: np.ndarray, label: str | None, against: str | None
+    ) -> tuple[int, int]:
+        """Return the indices of the class to explain and of the other one."""
+        given = [name for name in (label, against) if name is not None]
+        chosen = class_indices(given, self.class_names).tolist()
+        if len(set(chosen)) < len(chosen):
+            raise InputError(f"class {label!r} cannot be weighed against itself")
+        probabilities = self.probabilities_of_ids(encoded)[0]
+        ranked = np.argsort(-probabilities, kind="stable").tolist()
+        others = [i for i in ranked if i not in chosen]
+        first = chosen.pop(0) if label is not None else others.pop(0)
+        second = chosen.pop(0) if against is not None else others.pop(0)
+        return first, second
+
+    def _probabilities_of_prefixes(self, ids: np.ndarray) -> np.ndarray:
+        """Return the answers to the texts that end after each token.
+
+        Args:
+            ids: token ids of one text, `(tokens,)`.
+
+        Returns:
+            `(tokens, classes)`.
+        """
         parts = [np.zeros((0, len(self.class_names)), np.float32)]
         for start in range(0, len(ids), 256):
             ends = np.arange(start, min(start + 256, len(ids)))
             read = ids[: ends[-1] + 1]
             rows = np.where(np.arange(len(read)) <= ends[:, None], read, 0)
-            parts.append(self._probabilities(rows))
+            parts.append(self.probabilities_of_ids(rows))
         return np.concatenate(parts)
 
     def get_config(self) -> dict[str, Any]:
@@ -238,7 +295,7 @@ class TextClassifier(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        config = {"linear": None, **config}  # files of before have no such path
+        config = {"linear": None, **config}  # older files lack `linear`
         for part in ("network", "preprocessor", "linear"):
             config[part] = keras.saving.deserialize_keras_object(
                 config[part], custom_objects=custom_objects
@@ -247,99 +304,67 @@ class TextClassifier(keras.Model):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """The classifier saved at `path` by `save`.
+        """Return the classifier that `save` wrote to the file `path`.
 
         Nothing in the file is run as code.
 
         Raises:
-            InputError: if there is no such file, or it holds something else.
+            InputError: if there is no such file, or it does not hold a classifier.
         """
         return load_model(path, cls)
 
     @classmethod
     def from_texts(
         cls,
-        texts: Sequence[str] | Stream,
+        texts: Sequence[str] | SplitTexts,
         labels: Sequence[Any] | None = None,
         *,
-        cell: CellName = "gru",
-        units: int = 64,
-        embedding_dim: int = 128,
-        num_layers: int = 1,
-        bidirectional: bool = True,
-        pooling: Pooling = "max_mean",
-        dropout: float = 0.5,
-        token_dropout: float | None = None,
-        unit: Unit | None = None,
-        max_tokens: int | None = 20_000,
-        min_count: int | None = None,
-        max_length: int | None = None,
         seed: int | None = None,
-    ) -> "TextClassifier":
-        """An untrained classifier with the vocabulary and classes of `texts`.
-
-        What is `None` follows from the texts: see `rnn_keras.recipe.Recipe`.
+        settings: ModelSettings | None = None,
+        recipe: Recipe | None = None,
+        **chosen: Any,
+    ) -> Self:
+        """Return an untrained classifier with the vocabulary and classes of `texts`.
 
         Args:
-            texts: the training texts (not the test texts: their words would
-                leak into the vocabulary), or a stream of them with their labels.
-            labels: a word or number a text; the classes are their different
-                values, numbers in numeric order.
-            cell: this and the next seven are arguments of `build_classifier`.
-            units: size of the state, in each direction.
-            embedding_dim: size of a token's vector.
-            num_layers: recurrent layers.
-            bidirectional: read from both ends.
-            pooling: of the states over time.
-            dropout: share of values dropped in training.
-            token_dropout: share of tokens dropped in training.
-            unit: this and the next three are arguments of `TextVectorizer`.
-            max_tokens: size of the vocabulary at most.
-            min_count: a token seen less often stays unknown.
-            max_length: longer texts are cut at their end; 0 cuts none.
-            seed: of the initial weights and of dropout. Sets Keras's global seed.
+            texts: training texts (not the test texts: their words would leak into the
+                vocabulary). Or, without `labels`, texts that are divided into parts
+                already: `Splits` or a `Stream`.
+            labels: a word or a number for each text. The classes are their different
+                values; numbers are put in numeric order.
+            seed: seed of the initial weights and of dropout. Sets Keras's global seed.
+            settings: settings of the network and the vocabulary.
+            recipe: what follows from the texts; by default `recipe_for` chooses it.
+            **chosen: single settings by name, instead of those in `settings`:
+                `cell`, `units`, `embedding_dim`, `num_layers`, `bidirectional`,
+                `pooling`, `dropout`, `token_dropout`, `unit`, `max_tokens`,
+                `min_count`, `max_length`. `ModelSettings` explains them and has
+                their defaults.
 
         Raises:
-            InputError: if there are no texts, another number of labels than
-                texts, or fewer than two classes.
+            InputError: if there are no texts, fewer than two classes, or not as many
+                labels as texts.
         """
-        if isinstance(texts, Stream):
-            class_names, count = class_names_of(texts.labels), texts.sizes["train"]
-            sample, every = (
-                texts.sample[0],
-                (t for part in texts.train() for t in part[0]),
-            )
-        else:
-            class_names, count = classes_to_learn(texts, labels), len(texts)
-            sample = every = texts
-        recipe = recipe_for(sample, unit, count).but(
-            min_count=min_count, max_length=max_length, token_dropout=token_dropout
-        )
-        if isinstance(texts, Stream) and not recipe.max_length:
-            raise InputError(
-                f"{texts.source}: texts of a stream are cut; expected a max_length "
-                "above 0 (or --no-stream)"
-            )
+        data = _parts_of(texts, labels)
+        settings = replace(settings or ModelSettings(), **chosen)
+        class_names = data.class_names()
+        recipe = recipe or recipe_for_parts(data, settings.unit).override(settings)
+        if data.window is not None:
+            _length_of_stream(data, recipe.max_length)
         preprocessor = TextVectorizer(
             recipe.unit,
-            max_tokens=max_tokens,
+            max_tokens=settings.max_tokens,
             min_count=recipe.min_count,
             max_length=recipe.max_length or None,
         )
-        preprocessor.adapt(every)
+        preprocessor.adapt(chain.from_iterable(part for part, _ in data.read_train()))
         return cls.from_vocabulary(
             preprocessor,
             class_names,
-            cell=cell,
-            units=units,
-            embedding_dim=embedding_dim,
-            num_layers=num_layers,
-            bidirectional=bidirectional,
-            pooling=pooling,
-            dropout=dropout,
-            token_dropout=recipe.token_dropout,
             learning_rate=recipe.learning_rate,
             seed=seed,
+            token_dropout=recipe.token_dropout,
+            **settings.network(),
         )
 
     @classmethod
@@ -351,14 +376,14 @@ class TextClassifier(keras.Model):
         learning_rate: float = 2e-3,
         seed: int | None = None,
         **network: Any,
-    ) -> "TextClassifier":
-        """An untrained classifier with a vocabulary and classes that are known.
+    ) -> Self:
+        """Return an untrained classifier whose vocabulary and classes are known.
 
         Args:
-            preprocessor: with a vocabulary.
-            class_names: of the classes, in order.
-            learning_rate: of the optimizer.
-            seed: of the initial weights and of dropout. Sets Keras's global seed.
+            preprocessor: vectorizer with a vocabulary.
+            class_names: names of the classes, in order.
+            learning_rate: learning rate of the optimizer.
+            seed: seed of the initial weights and of dropout. Sets Keras's global seed.
             **network: arguments of `build_classifier`.
         """
         if seed is not None:
@@ -371,127 +396,163 @@ class TextClassifier(keras.Model):
 
     def fit(
         self,
-        texts: Sequence[str] | Stream,
+        texts: Sequence[str] | SplitTexts,
         labels: Sequence[Any] | None = None,
         *,
         validation_data: tuple[Sequence[str], Sequence[Any]] | None = None,
         validation_split: float = 0.1,
-        linear: bool = True,
-        epochs: int | None = None,
-        batch_size: int = 32,
-        learning_rate: float | None = None,
-        patience: int | None = 3,
         seed: int = 0,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         progress: bool = True,
         checkpoints: Checkpoints | None = None,
+        settings: FitSettings | None = None,
+        recipe: Recipe | None = None,
+        **chosen: Any,
     ) -> keras.callbacks.History:
-        """Train on raw texts; keep the weights of the best epoch.
+        """Train on raw texts and keep the weights of the best epoch.
 
-        Texts that are held out decide which epoch that is, and then how much a
-        linear model of n-grams, fitted to all texts, is to count beside the
-        network (see `rnn_keras.linear`).
+        Texts that are held out decide which epoch that is. Then a linear model of
+        n-grams is fitted to all texts, and the held-out texts decide how much it
+        counts beside the network: see `rnn_keras.layers.ngram_logits`.
 
         Args:
-            texts: raw strings; or a stream of them with their labels and a validation
-                part of its own, to a sample of which the linear path is fitted.
-            labels: class names, one a text.
-            validation_data: texts and labels to hold out, which no earlier `fit`
-                has seen; empty ones count as none.
-            validation_split: share of `texts` that is held out where there are no
-                `validation_data`; equal texts stay together. Where it would be
-                fewer texts than ten, or than there are classes, none are.
-            linear: add the linear path, where texts are held out. Without it, as
-                where none are, the classifier is the network alone.
-            epochs: passes over the texts at most; by default see
-                `rnn_keras.recipe.Recipe`.
-            batch_size: texts in a step.
-            learning_rate: of the first epoch; falls in a straight line to 0.
-            patience: epochs without a lower loss before training stops; `None`
-                trains all epochs at one rate.
-            seed: of the order of the texts.
-            callbacks: more of Keras's callbacks.
-            progress: show a bar where standard error is a terminal.
-            checkpoints: where the state is written down as training goes on. After a
-                crash the same calls, from `from_texts` on, take it up from there.
+            texts: raw strings. Or, without `labels`, texts that are divided into parts
+                already: `Splits` or a `Stream`. The linear model is fitted to a sample
+                of a stream.
+            labels: class name of each text.
+            validation_data: texts and labels to hold out, which no earlier `fit` has
+                seen. Empty lists count as no `validation_data`.
+            validation_split: share of `texts` that is held out if there are no
+                `validation_data`; equal texts stay together. None are held out where
+                that would be fewer than ten texts, or fewer than there are classes.
+            seed: seed of the order of the texts.
+            callbacks: more Keras callbacks.
+            progress: show a bar if standard error is a terminal.
+            checkpoints: where the state is saved as training goes on. After a crash
+                the same calls, from `from_texts` on, continue from there.
+            settings: settings of the training.
+            recipe: what follows from the texts; by default `recipe_for` chooses it.
+            **chosen: single settings by name, instead of those in `settings`:
+                `linear`, `epochs`, `batch_size`, `learning_rate`, `patience`.
+                `FitSettings` explains them and has their defaults.
 
         Returns:
-            Keras's `History`; `num_cut` then tells how many training texts were
-            longer than `max_length` and lost their end (of a stream, in its sample).
+            Keras's `History`. Afterwards `num_cut` is the number of training texts
+            that were longer than `max_length` and lost their end. For a stream it
+            counts texts of the sample.
 
         Raises:
-            InputError: if a label is none of `class_names`.
+            InputError: if a label is not in `class_names`, or the number of labels is
+                not the number of texts.
         """
-        if isinstance(texts, Stream):
-            data, validation, known = self._encode_stream(texts)
-            sample, count = texts.sample[0], data.count
-        else:
-            sample, count = texts, len(texts)
-            data = self._encode(texts, labels, count_cut=True)
-            if validation_data is not None and len(validation_data[0]):
-                validation = self._encode(*validation_data)
-            else:
-                data, validation = hold_out(data, validation_split, seed)
-            known = data
+        data = _parts_of(texts, labels, validation_data)
+        settings = replace(settings or FitSettings(), **chosen)
+        encoded = self._encode_parts(data, validation_split, seed)
         self._set_linear(None)
-        recipe = recipe_for(sample, self.preprocessor.unit, count).but(epochs=epochs)
+        unit = self.preprocessor.unit
+        recipe = recipe or recipe_for_parts(data, unit).override(settings)
         history = train(
             self.network,
-            data,
-            validation,
+            encoded.train,
+            encoded.validation,
             epochs=recipe.epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            patience=patience,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            patience=settings.patience,
             seed=seed,
             callbacks=callbacks,
             progress=progress,
             checkpoints=checkpoints,
         )
-        if linear and validation is not None:
-            logits = np.log(np.maximum(self._probabilities(validation.ids), 1e-9))
-            self._set_linear(
-                fit_linear_path(
-                    logits,
-                    (known.ids, known.labels),
-                    (validation.ids, validation.labels),
-                    max_ngram=recipe.max_ngram,
-                )
-            )
+        if settings.linear and encoded.validation is not None:
+            self._fit_linear(encoded.known, encoded.validation, recipe.max_ngram)
         return history
 
-    def _encode(
-        self, texts: Sequence[str], labels: Sequence[Any], count_cut: bool = False
-    ) -> IdsInMemory:
-        encoded = self.preprocessor.encode(texts)
-        if count_cut:
-            self.num_cut = encoded.num_cut
-        return IdsInMemory(encoded.ids, class_indices(labels, self.class_names))
-
-    def _encode_stream(
-        self, stream: Stream
-    ) -> tuple[StreamedIds, IdsInMemory | None, IdsInMemory]:
-        """What is trained on, what is held out, and the sample; `num_cut` is its."""
-        known = self._encode(*stream.sample, count_cut=True)
-        held_out = self._encode(*stream.validation) if stream.validation[0] else None
-        data = StreamedIds(
-            stream.train,
-            self._encode,
-            count=stream.sizes["train"],
-            sample=known.ids,
-            max_length=self.preprocessor.max_length,
-            block_size=WINDOW,
+    def _fit_linear(
+        self, known: IdsInMemory, held_out: IdsInMemory, max_ngram: int
+    ) -> None:
+        """Fit a linear path and weigh it against the network by held-out texts."""
+        probabilities = self.probabilities_of_ids(held_out.ids)
+        path = fit_linear_path(
+            np.log(np.maximum(probabilities, 1e-9)),
+            (known.ids, known.labels),
+            (held_out.ids, held_out.labels),
+            max_ngram=max_ngram,
         )
-        return data, held_out, known
+        self._set_linear(path)
+
+    def _encode_parts(
+        self, data: SplitTexts, validation_split: float, seed: int
+    ) -> _EncodedParts:
+        """Return token ids and class indices of `data`; set `num_cut`."""
+        known, self.num_cut = self._encode_and_count_cut(data.sample)
+        validation = None
+        if len(data.validation):
+            validation, _ = self._encode_and_count_cut(data.validation)
+        if data.window is None:
+            if validation is None:
+                known, validation = hold_out(known, validation_split, seed)
+            return _EncodedParts(known, validation, known)
+        streamed = StreamedIds(
+            data.read_train,
+            lambda *some: self._encode_and_count_cut(LabelledTexts(*some))[0],
+            count=data.sizes["train"],
+            sample=known.ids,
+            max_length=_length_of_stream(data, self.preprocessor.max_length),
+            block_size=data.window,
+        )
+        return _EncodedParts(streamed, validation, known)
+
+    def _encode_and_count_cut(self, part: LabelledTexts) -> tuple[IdsInMemory, int]:
+        """Return ids and class indices, and how many texts lost their end."""
+        encoded = self.preprocessor.encode(part.texts)
+        labels = class_indices(part.labels, self.class_names)
+        return IdsInMemory(encoded.ids, labels), encoded.num_cut
+
+
+def _parts_of(
+    texts: Sequence[str] | SplitTexts,
+    labels: Sequence[Any] | None,
+    validation_data: tuple[Sequence[str], Sequence[Any]] | None = None,
+) -> SplitTexts:
+    """Return the texts as one data set, whichever way they were given.
+
+    Raises:
+        InputError: if `texts` are a list of strings without labels.
+    """
+    if labels is None:
+        if not hasattr(texts, "read_train"):
+            raise InputError("texts without labels; expected a label for each text")
+        return cast(SplitTexts, texts)
+    train, validation = (
+        # Any sequences will do; nothing here changes them.
+        LabelledTexts(cast(list[str], part[0]), cast(list[str], part[1]))
+        for part in ((texts, labels), validation_data or ((), ()))
+    )
+    return Splits(train, validation, LabelledTexts([], []), ())
+
+
+def _length_of_stream(data: SplitTexts, max_length: int | None) -> int:
+    """Return the number of tokens after which the texts of a stream are cut.
+
+    Raises:
+        InputError: if they are not to be cut: the lengths to pad to must be known.
+    """
+    if not max_length:
+        raise InputError(
+            f"{data.source}: texts of a stream are cut; expected a max_length "
+            "above 0 (or --no-stream)"
+        )
+    return max_length
 
 
 def make_forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from ids `(batch, timesteps)` to logits `(batch, classes)`.
+    """Return a function from ids `(batch, timesteps)` to logits `(batch, classes)`.
 
-    Without the fixed cost of `keras.Model.predict`. With TensorFlow one graph serves
-    every shape: Keras's own functions are traced anew for each, which takes far
-    longer than the answer. The graph reads the model's weights when it is called,
-    so training goes on to count.
+    It avoids the fixed cost of `keras.Model.predict`. With TensorFlow one graph serves
+    every shape, whereas Keras's own functions are traced again for each shape, which
+    takes far longer than the answer. The graph reads the weights of the model when it
+    is called, so it stays right when the model is trained on.
     """
     if keras.backend.backend() != "tensorflow":
         return model.predict_on_batch
@@ -506,13 +567,13 @@ def predict_probabilities(
     num_classes: int,
     batch_size: int,
 ) -> np.ndarray:
-    """Class probabilities, float32 `(texts, classes)`.
+    """Return class probabilities, float32 `(texts, classes)`.
 
     Args:
-        forward: of `make_forward`.
+        forward: from ids `(batch, timesteps)` to logits, as `make_forward` returns it.
         ids: `(texts, timesteps)`, padded on the right with 0.
-        num_classes: for the shape of the answer to no texts.
-        batch_size: texts at a time.
+        num_classes: number of columns, also if there are no texts.
+        batch_size: number of texts that are computed together.
     """
     return run_by_length(
         lambda batch: _softmax(forward(batch)), ids, num_classes, batch_size

@@ -1,20 +1,21 @@
-"""What each token of a text adds to a classifier's decision.
+"""What each token of a text adds to the decision of a classifier.
 
-The decision is a difference of logits: that of the class which is explained, less that
-of the class it is weighed against.
+The decision is a difference of two logits: that of the class to explain minus that of
+the class it is compared with.
 
-Of the network the contributions are integrated gradients (M. Sundararajan, A. Taly,
+The contributions of the network are integrated gradients (M. Sundararajan, A. Taly,
 Q. Yan, "Axiomatic attribution for deep networks", ICML 2017, equation 1): the gradient
-by each embedded token, averaged on the straight line from vectors of zeros to those of
-the text, times the vector. They sum to the difference at the text less that at the
-zeros. Of the linear path they are exact: what each n-gram adds, in equal shares to its
-tokens.
+with respect to the vector of each token, averaged over the straight line from vectors
+of zeros to those of the text, times the vector. They sum to the difference at the text
+minus the difference at the zeros. The contributions of the linear path are exact: what
+each n-gram adds, in equal shares for its tokens.
 
-What they do not say: a contribution is one token's share in the company of the others,
-not what would happen without it, and zeros, from which the line starts, are no text
-that the network was trained on.
+What they do not say: a contribution is the share of one token in the presence of the
+others, not what would happen without it. And the zeros, from which the line starts, are
+not a text that the network was trained on.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -24,9 +25,9 @@ import tensorflow as tf
 from rnn_keras.layers.ngram_logits import LinearPath, ngram_keys
 from rnn_keras.utils.errors import InputError
 
-# The line is cut finer until the sum is right to so much of a logit.
+# The line is divided more finely until the sum is right to this part of a logit.
 _TOLERANCE = 0.01
-_FEWEST, _MOST = 32, 2048  # steps
+_FEWEST, _MOST = 32, 2048  # steps on the line
 _VALUES_AT_ONCE = 2**22
 
 
@@ -34,18 +35,19 @@ class Explanation(NamedTuple):
     """Why a text was given its class.
 
     Attributes:
-        text: as it was given.
-        tokens: as the classifier reads them, up to its `max_length`.
+        text: the text as it was given.
+        tokens: its tokens as the classifier reads them, up to its `max_length`.
         label: the class that is explained.
-        against: the class that it is weighed against.
-        difference: the logit of `label` less that of `against`, in nats; above 0
-            where `label` is the more probable of the two.
-        contributions: `(tokens,)`, what each token adds to that.
-        rest: what is there without any token. It and the contributions sum to
-            `difference`, to 0.01 where 2,048 steps on the line suffice for that.
-        probabilities: `(tokens, classes)`, the answer to the text that ends after
+        against: the class that it is compared with.
+        difference: the logit of `label` minus that of `against`, in nats; above 0 if
+            `label` is the more probable of the two.
+        contributions: `(tokens,)`, what each token adds to the difference.
+        rest: the difference without any token. `rest` and the contributions sum to
+            `difference`, with an error below 0.01 if 2,048 steps on the line are
+            enough for that.
+        probabilities: `(tokens, classes)`, the answers to the texts that end after
             each token.
-        class_names: names of the columns.
+        class_names: names of the columns of `probabilities`.
     """
 
     text: str
@@ -59,7 +61,7 @@ class Explanation(NamedTuple):
     class_names: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same in what JSON has; the probabilities by class name."""
+        """Return it as JSON can hold it, with the probabilities by class name."""
         columns = zip(self.class_names, self.probabilities.T.tolist(), strict=True)
         return {
             **self._asdict(),
@@ -71,16 +73,16 @@ class Explanation(NamedTuple):
 def explain_logits(
     network: keras.Model, path: LinearPath | None, ids: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Contributions to a weighted sum of a classifier's logits.
+    """Return what tokens add to a weighted sum of the logits of a classifier.
 
     Args:
-        network: from token ids to logits, as of `build_classifier`.
-        path: that is added to them, or `None`.
-        ids: of one text, `(timesteps,)`, without padding; there may be none.
-        weights: of the logits, `(classes,)`.
+        network: from token ids to logits, as `build_classifier` makes it.
+        path: linear path that is added to the logits, or `None`.
+        ids: token ids of one text, `(timesteps,)`, without padding; there may be none.
+        weights: weights of the logits, `(classes,)`.
 
     Returns:
-        `(timesteps,)`, and what is there without any token.
+        The contributions `(timesteps,)`, and the sum without any token.
     """
     scales = (1.0, 0.0) if path is None else path.scales.numpy().astype(float)
     if not len(ids):
@@ -97,19 +99,19 @@ def explain_logits(
 def integrated_gradients(
     network: keras.Model, ids: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Contributions of a network's tokens to a weighted sum of its logits.
+    """Return what tokens add to a weighted sum of the logits of a network.
 
     Args:
-        network: a chain of layers from an embedding to logits, as of
-            `build_classifier`.
-        ids: of one text, `(timesteps,)`, without padding.
-        weights: of the logits, `(classes,)`.
+        network: a chain of layers from an embedding to logits, as `build_classifier`
+            makes it.
+        ids: token ids of one text, `(timesteps,)`, without padding.
+        weights: weights of the logits, `(classes,)`.
 
     Returns:
-        `(timesteps,)`, and the sum where all embedded tokens are zeros.
+        The contributions `(timesteps,)`, and the sum if all vectors are zeros.
 
     Raises:
-        InputError: if the network is no such chain, or Keras's backend is not
+        InputError: if the network is not such a chain, or Keras's backend is not
             TensorFlow.
     """
     if keras.backend.backend() != "tensorflow":
@@ -117,55 +119,70 @@ def integrated_gradients(
             "explaining needs the TensorFlow backend. "
             f"Received: {keras.backend.backend()!r}"
         )
-    # Not by a model from the embedding on: to make one, Keras would call the layers
-    # anew, and could not save the network afterwards.
+    # The layers are called one by one. To make a model of them, Keras would connect
+    # them anew, and could not save the network afterwards.
     first, *layers = network.layers[1:]
-    vectors = tf.identity(first(ids[None]))  # no token is padding: without a mask
+    vectors = tf.identity(first(ids[None]))  # without a mask: no token is padding
+    chosen = tf.constant(weights, tf.float32)
 
     def value(inputs: tf.Tensor) -> tf.Tensor:
         for layer in layers:
             inputs = layer(inputs)
         return tf.linalg.matvec(tf.cast(inputs, tf.float32), chosen)
 
-    chosen = tf.constant(weights, tf.float32)
+    start, end = (float(value(x)[0]) for x in (tf.zeros_like(vectors), vectors))
     expected = network(ids[None]).numpy()[0] @ weights
-    if abs(float(value(vectors)[0]) - expected) > _TOLERANCE * (1 + abs(expected)):
+    if abs(end - expected) > _TOLERANCE * (1 + abs(expected)):
         raise InputError(
             f"{network.name!r} must be a chain of layers, an embedding first. "
             "Run one after the other they give another result."
         )
-    start = float(value(tf.zeros_like(vectors))[0])
-    end = float(value(vectors)[0])
-    at_once = max(1, _VALUES_AT_ONCE // int(tf.size(vectors)))
     steps = _FEWEST
     while True:
-        middles = (np.arange(steps, dtype=np.float32) + 0.5) / steps
-        total = np.zeros(len(ids))
-        for part in np.split(middles, range(at_once, steps, at_once)):
-            inputs = tf.cast(part[:, None, None], vectors.dtype) * vectors
-            with tf.GradientTape() as tape:
-                tape.watch(inputs)
-                values = value(inputs)
-            gradient = tf.cast(tape.gradient(values, inputs) * vectors, tf.float64)
-            total += tf.reduce_sum(gradient, axis=(0, 2)).numpy()
-        contributions = total / steps
+        contributions = _average_gradient(value, vectors, steps)
         if abs(contributions.sum() - (end - start)) < _TOLERANCE or steps >= _MOST:
             return contributions, start
         steps *= 4
 
 
+def _average_gradient(
+    value: Callable[[tf.Tensor], tf.Tensor], vectors: tf.Tensor, steps: int
+) -> np.ndarray:
+    """Return the gradients on the line from zeros to `vectors`, times `vectors`.
+
+    Args:
+        value: from vectors `(batch, timesteps, features)` to numbers `(batch,)`.
+        vectors: `(1, timesteps, features)`.
+        steps: number of steps on the line; the gradient is taken in their middles.
+
+    Returns:
+        float64 `(timesteps,)`: the mean over the steps, summed over the features.
+    """
+    at_once = max(1, _VALUES_AT_ONCE // int(tf.size(vectors)))
+    middles = (np.arange(steps, dtype=np.float32) + 0.5) / steps
+    total = np.zeros(vectors.shape[1])
+    for part in np.split(middles, range(at_once, steps, at_once)):
+        inputs = tf.cast(part[:, None, None], vectors.dtype) * vectors
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            values = value(inputs)
+        gradient = tf.cast(tape.gradient(values, inputs) * vectors, tf.float64)
+        total += tf.reduce_sum(gradient, axis=(0, 2)).numpy()
+    return total / steps
+
+
 def ngram_contributions(
     path: LinearPath, ids: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """What each token adds to a weighted sum of a path's linear logits, exactly.
+    """Return exactly what tokens add to a weighted sum of the logits of n-grams.
 
     Args:
-        path: of n-grams.
-        ids: of one text, `(timesteps,)`, without padding.
-        weights: of the logits, `(classes,)`.
+        path: linear path of n-grams.
+        ids: token ids of one text, `(timesteps,)`, without padding.
+        weights: weights of the logits, `(classes,)`.
 
     Returns:
-        `(timesteps,)`, and what the bias adds.
+        The contributions `(timesteps,)`, and what the bias adds.
     """
     length = len(ids)
     keys, real = (np.asarray(a)[0] for a in ngram_keys(ids[None], path.max_ngram))
@@ -173,7 +190,7 @@ def ngram_contributions(
     known, at, times = np.unique(rows, return_inverse=True, return_counts=True)
     table = path.table.numpy()[known] * (known >= 0)[:, None]
     norm = np.sqrt(max(table[:, -1].sum(), 1e-12))
-    # An n-gram counts once; where it stands several times, these share it.
+    # An n-gram counts once. If it occurs several times, the occurrences share it.
     shares = (table[:, :-1] @ weights / norm / times)[at]
     contributions, position = np.zeros(length), 0
     for n in range(1, path.max_ngram + 1):

@@ -1,52 +1,57 @@
-"""A `.keras` file is looked through before Keras sees it.
+"""Reads a saved classifier from a file that a stranger may have made.
 
-Whoever gives a classifier away chooses every byte of its file. What is checked: that
-the archive holds the members that `TextClassifier.save` writes and no others; that they
-are no larger than they say, nor than a classifier's are; that the weights lie in the
-file itself, as plain numbers; and what the configuration names (`rnn_keras.allowlist`).
+Whoever gives a classifier away chooses every byte of its file. So before Keras sees the
+file, `check_keras_file` looks through it: the archive holds the members that
+`TextClassifier.save` writes and no others; they are no larger than they say, nor than
+those of a classifier; the weights are plain numbers in the file itself; and the
+configuration names nothing but what `rnn_keras.classification.allowlist` allows.
 
-Left out: faults of the HDF5 library itself. And the file is read twice, so whoever can
-exchange it in between is not stopped.
+Faults of the HDF5 library itself are not covered. And the file is read twice, so
+whoever can exchange it in between is not stopped.
 """
 
 import io
 import json
+import math
 import stat
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import h5py
 import keras
+import numpy as np
 
 from rnn_keras.classification.allowlist import check_config
 from rnn_keras.utils.errors import InputError, reason_within
 from rnn_keras.utils.files import is_encrypted, kind_of_path
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-# Keras writes it beside the configuration, where the vocabulary stands, too.
+# Keras writes this file, too, although the configuration has the vocabulary.
 VOCABULARY = "vocabulary.txt"
 # Two million tokens of eight characters, each as \uXXXX, are 100 MB.
 LARGEST_CONFIG = 2**27
 LARGEST_METADATA = 2**16
-# Keras stores members as they are. Packed anew, weights hardly shrink, but those of an
-# optimizer that has made no step, which are zeros.
-LARGEST_RATIO = 20
-_MANY = 100_000  # groups and datasets; a layer has about ten
+# Keras does not compress members. If a file is compressed later, weights hardly shrink,
+# except the zeros of an optimizer that has made no step.
+MAX_COMPRESSION = 20
+_MOST_OBJECTS = 100_000  # groups and datasets; a layer has about ten
+_NEEDED = (CONFIG, METADATA, WEIGHTS)
 
 
 def check_keras_file(path: Path, registered: Mapping[str, Any]) -> None:
-    """Refuse a file that is no saved classifier, or more than that.
+    """Refuse a file that holds anything but the data of a classifier.
 
     Args:
-        path: of the file.
-        registered: the classes and functions that the process has registered with
-            Keras, by name, which the file may name.
+        path: the file.
+        registered: classes and functions that the process has registered with Keras,
+            by name. The file may name them.
 
     Raises:
-        InputError: if it holds anything but data of a classifier.
+        InputError: if the file is damaged, or holds anything else.
     """
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
@@ -54,31 +59,42 @@ def check_keras_file(path: Path, registered: Mapping[str, Any]) -> None:
             size = file.seek(0, io.SEEK_END)
             _read(archive, members[METADATA], LARGEST_METADATA)
             config = _read(archive, members[CONFIG], LARGEST_CONFIG)
-            for name in members.keys() - {CONFIG, METADATA, WEIGHTS}:
+            for name in members.keys() - set(_NEEDED):
                 _read(archive, members[name], LARGEST_CONFIG)
-            content = _read(archive, members[WEIGHTS], LARGEST_RATIO * size)
+            content = _read(archive, members[WEIGHTS], MAX_COMPRESSION * size)
         weights = _count_weights(content)
-        _check(_parse(config), registered, weights)
+        _check_allowed(_parse(config), registered, weights)
     except _Refused as error:
         raise InputError(f"{path}: refused, nothing of it is loaded: {error}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    # What `zipfile` raises on a damaged file is of many kinds.
+    # `zipfile` raises errors of many types for a damaged file.
     except Exception as error:
         raise InputError(f"{path}: not a .keras file, or a damaged one") from error
 
 
+class AnsweringModel(Protocol):
+    """A model of texts: what `load_model` tries out."""
+
+    def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
+        """Return class probabilities `(texts, classes)`."""
+
+
+ModelKind = TypeVar("ModelKind", bound=AnsweringModel)
+
+
 class _Refused(Exception):
-    """What is wrong with a file."""
+    """A file may not be loaded; the message says why."""
 
 
 def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Return the members of an archive by name, if they are those of a classifier."""
     members: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
         name = info.filename
         if name in members:
             raise _Refused(f"it holds two members called {name!r}")
-        if not _is_ours(name):
+        if not _is_expected(name):
             raise _Refused(f"it holds {name!r}, which no classifier's file does")
         if stat.S_ISLNK(info.external_attr >> 16) or info.is_dir():
             raise _Refused(f"its member {name!r} is no plain file")
@@ -87,7 +103,7 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise _Refused(f"its member {name!r} is packed in an unusual way")
         members[name] = info
-    for name in (CONFIG, METADATA, WEIGHTS):
+    for name in _NEEDED:
         if name not in members:
             raise _Refused(f"it holds no {name}")
     if len(members) > 4:
@@ -95,9 +111,9 @@ def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     return members
 
 
-def _is_ours(name: str) -> bool:
+def _is_expected(name: str) -> bool:
     parts = PurePosixPath(name).parts
-    return name in (CONFIG, METADATA, WEIGHTS) or (
+    return name in _NEEDED or (
         parts[0] == "assets"
         and parts[-1] == VOCABULARY
         and "/".join(parts) == name
@@ -106,12 +122,13 @@ def _is_ours(name: str) -> bool:
 
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, limit: int) -> bytes:
-    """A member's content, if it is no larger than it says and than `limit`.
+    """Return the content of a member, if it is as large as it says and within `limit`.
 
-    `zipfile` compares it with its check sum, and gives out no more than was declared.
+    `zipfile` compares the content with its check sum, and returns no more bytes than
+    were declared.
     """
     packed = info.compress_size
-    if info.file_size > limit or info.file_size > LARGEST_RATIO * packed + 2**20:
+    if info.file_size > limit or info.file_size > MAX_COMPRESSION * packed + 2**20:
         raise _Refused(
             f"its member {info.filename!r} unpacks to {info.file_size:,} bytes of "
             f"{packed:,}, far more than a classifier's does"
@@ -133,7 +150,7 @@ def _parse(content: bytes) -> Any:
         raise _Refused(f"its {CONFIG} is not JSON ({error})") from error
 
 
-def _check(config: Any, registered: Mapping[str, Any], weights: int) -> None:
+def _check_allowed(config: Any, registered: Mapping[str, Any], weights: int) -> None:
     try:
         check_config(config, registered, weights)
     except ValueError as error:
@@ -141,39 +158,44 @@ def _check(config: Any, registered: Mapping[str, Any], weights: int) -> None:
 
 
 def _count_weights(content: bytes) -> int:
-    """How many numbers the weights are.
+    """Return how many numbers a file of weights holds.
 
     Raises:
-        _Refused: if they are anything but numbers that lie in `content`.
+        _Refused: if it holds anything but numbers that are stored in `content`.
     """
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
-            return _Walk(len(content)).count(file)
+            return _WeightsCounter(len(content)).count(file)
     except _Refused:
         raise
-    # What h5py raises on a damaged file is of many kinds.
+    # h5py raises errors of many types for a damaged file.
     except Exception as error:
         raise _Refused(f"its {WEIGHTS} is damaged ({error})") from error
 
 
-class _Walk:
-    """Looks at everything in a file of weights once."""
+class _WeightsCounter:
+    """Looks at each group and dataset of a file of weights once.
+
+    Args:
+        size: number of bytes in the file; all datasets together have no more.
+    """
 
     def __init__(self, size: int):
-        self.room = size  # bytes that datasets may have
+        self.bytes_left = size
         self.seen: set[Any] = set()
 
-    def count(self, group: h5py.Group) -> int:
+    def count(self, file: h5py.File) -> int:
+        """Return the number of numbers in the file."""
         number = 0
-        waiting = [group]
+        waiting: list[h5py.Group] = [file]
         while waiting:
             group = waiting.pop()
             for name in group:
                 self._check_link(group, name)
                 child = group[name]
                 key = h5py.h5o.get_info(child.id).addr
-                # Two names of one thing: Keras writes none.
-                if key in self.seen or len(self.seen) > _MANY:
+                # Keras never writes two names for one object.
+                if key in self.seen or len(self.seen) > _MOST_OBJECTS:
                     raise _Refused(f"its {WEIGHTS} is tangled at {child.name!r}")
                 self.seen.add(key)
                 if isinstance(child, h5py.Group):
@@ -189,6 +211,7 @@ class _Walk:
             raise _Refused(f"its {WEIGHTS} has a {kind} at {name!r}, out of the file")
 
     def _size(self, dataset: Any) -> int:
+        """Return the number of numbers in a dataset that is stored plainly."""
         if not isinstance(dataset, h5py.Dataset):
             raise _Refused(f"its {WEIGHTS} has no numbers at {dataset.name!r}")
         plan = dataset.id.get_create_plist()
@@ -196,7 +219,7 @@ class _Walk:
             raise _Refused(
                 f"its {WEIGHTS} has numbers of another file at {dataset.name!r}"
             )
-        # Filters may be plugins, which are code; Keras uses none.
+        # A filter may be a plugin, which is code. Keras uses no filters.
         if plan.get_nfilters() or dataset.chunks is not None:
             raise _Refused(f"its {WEIGHTS} has packed numbers at {dataset.name!r}")
         is_half = dataset.dtype.kind == "V" and dataset.dtype.itemsize == 2
@@ -206,21 +229,20 @@ class _Walk:
             raise _Refused(
                 f"its {WEIGHTS} has {dataset.dtype} at {dataset.name!r}, not numbers"
             )
-        number = 1
-        for length in dataset.shape or ():
-            number *= int(length)
-        self.room -= number * dataset.dtype.itemsize
-        if dataset.shape is None or self.room < 0:
+        number = math.prod(map(int, dataset.shape or ()))
+        self.bytes_left -= number * dataset.dtype.itemsize
+        if dataset.shape is None or self.bytes_left < 0:
             raise _Refused(f"its {WEIGHTS} declares more numbers than it holds")
         return number
 
 
-def load_model(path: str | Path, kind: type[keras.Model]) -> keras.Model:
-    """The model of class `kind` in the file `path`. Nothing there is run as code.
+def load_model(path: str | Path, kind: type[ModelKind]) -> ModelKind:
+    """Return the model of class `kind` that is saved in the file `path`.
 
-    The file is looked through first (`rnn_keras.archives`): that does not rest on
-    Keras's safe mode, which `keras.config.enable_unsafe_deserialization` turns off for
-    the whole process, whatever `safe_mode` says here.
+    Nothing in the file is run as code. The file is looked through before Keras loads
+    it, because Keras's safe mode alone does not protect: the function
+    `keras.config.enable_unsafe_deserialization` turns it off for the whole process,
+    whatever `safe_mode` says.
 
     Raises:
         InputError: if there is no such file, or it holds something else.
@@ -228,20 +250,16 @@ def load_model(path: str | Path, kind: type[keras.Model]) -> keras.Model:
     path = Path(path)
     if kind_of_path(path) != "file":
         raise InputError(f"{path}: no such file; expected a saved classifier")
-    # By its name Keras takes a file for one of another, older format.
+    # A file with another name would be read by Keras in another, older format.
     if path.suffix != ".keras":
         raise InputError(f"{path}: expected a file whose name ends with .keras")
     check_keras_file(path, keras.saving.get_custom_objects())
     try:
-        with warnings.catch_warnings():
-            # Of what was said when it was built, and of an optimizer that begins anew;
-            # but layers whose weights are not in the file would be wrong in silence.
-            warnings.simplefilter("ignore")
-            warnings.filterwarnings("error", message="Skipping nested container")
+        with _without_warnings():
             model = keras.saving.load_model(path, safe_mode=True)
             if isinstance(model, kind):
-                # Someone may have made up a network that gives no logits. What is
-                # built for the answer is kept for those that follow.
+                # The network may fail to give logits. What is built for this answer
+                # is kept for later ones.
                 model.predict_proba(["a"])
     except Exception as error:
         raise InputError(
@@ -251,3 +269,17 @@ def load_model(path: str | Path, kind: type[keras.Model]) -> keras.Model:
         found = type(model).__name__
         raise InputError(f"{path}: holds a Keras {found}, not a {kind.__name__}")
     return model
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Suppress the warnings that are of no use to someone who loads a model.
+
+    Keras repeats warnings from when the model was built, and warns of an optimizer that
+    begins anew. But layers without weights in the file would be wrong in silence, so
+    that warning is an error.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", message="Skipping nested container")
+        yield

@@ -1,9 +1,10 @@
 """`rnn-keras compare`: recurrent cells beside simple baselines, over several seeds."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from rnn_keras.classification.settings import Settings
 from rnn_keras.cli.options import (
     Encoding,
     Epochs,
@@ -103,7 +104,7 @@ def compare(
         import_quietly()
         from rnn_keras.experiments import comparison
 
-        settings: dict[str, Any] = {"linear": linear, "unit": unit, "epochs": epochs}
+        settings = Settings(linear=linear, unit=unit, epochs=epochs)
         models = comparison.models_of(splits, names, settings)
         if reference not in models:
             raise InputError(
@@ -118,13 +119,14 @@ def compare(
             units=units,
             force=force,
             report=print_status,
-            **settings,
+            settings=settings,
         )
         summary = comparison.write_summary(compared, out, reference, metric)
     from rnn_keras.cli.tables import print_comparison
 
     print_comparison(summary, reference, metric, len(splits.test))
-    print(f"runs.csv, summary.csv and comparison.png are in {out}")
+    files = comparison.RUNS_TABLE, comparison.SUMMARY_TABLE, comparison.FIGURE
+    print("{}, {} and {} are in {}".format(*files, out))
 
 
 def _cells_of(cells: str) -> tuple[CellName, ...]:

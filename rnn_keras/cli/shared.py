@@ -19,7 +19,7 @@ from rnn_keras.utils.errors import InputError, reason_of
 from rnn_keras.utils.messages import count_of, printable, shorten
 
 if TYPE_CHECKING:
-    from rnn_keras.classification.classifier import TextClassifier
+    from rnn_keras.classification import TextClassifier
     from rnn_keras.datasets.labelled import LabelledTexts
     from rnn_keras.datasets.streaming import Stream
 
@@ -134,15 +134,16 @@ def load_classifier(run: Path) -> "TextClassifier":
     Raises:
         InputError: if there is none.
     """
+    from rnn_keras.experiments.run_folder import MODEL
     from rnn_keras.utils.files import kind_of_path
 
-    path = run / "model.keras" if kind_of_path(run) == "folder" else run
+    path = run / MODEL if kind_of_path(run) == "folder" else run
     # `load` would find that too, but only after the seconds that TensorFlow's import
     # takes.
     if kind_of_path(path) != "file":
         shown = shorten(str(path), 200)
         raise InputError(f"{shown}: no such file; expected what rnn-keras train wrote")
-    from rnn_keras.classification.classifier import TextClassifier
+    from rnn_keras.classification import TextClassifier
 
     return TextClassifier.load(path)
 

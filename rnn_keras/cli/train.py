@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from rnn_keras.classification.settings import Settings
 from rnn_keras.cli.options import (
     BY_THE_TEXTS,
     Encoding,
@@ -29,6 +30,11 @@ from rnn_keras.cli.shared import (
 from rnn_keras.utils.choices import CellName, Pooling
 from rnn_keras.utils.quiet import import_quietly
 
+if TYPE_CHECKING:
+    from rnn_keras.datasets.labelled import SplitTexts
+
+DEFAULTS = Settings()
+
 
 def train(
     source: Source,
@@ -36,28 +42,28 @@ def train(
     cell: Annotated[
         CellName,
         typer.Option(help="Kind of recurrent layer."),
-    ] = "gru",
-    unit: TokenUnit = None,
+    ] = DEFAULTS.cell,
+    unit: TokenUnit = DEFAULTS.unit,
     units: Annotated[
         int,
         typer.Option(min=1, help="Size of the hidden state, in each direction."),
-    ] = 64,
+    ] = DEFAULTS.units,
     embedding_dim: Annotated[
         int, typer.Option(min=1, help="Size of the vector of a token.")
-    ] = 128,
+    ] = DEFAULTS.embedding_dim,
     num_layers: Annotated[
         int, typer.Option(min=1, help="Number of recurrent layers.")
-    ] = 1,
+    ] = DEFAULTS.num_layers,
     bidirectional: Annotated[
         bool, typer.Option(help="Read every text forwards and backwards.")
-    ] = True,
+    ] = DEFAULTS.bidirectional,
     pooling: Annotated[
         Pooling,
         typer.Option(
             help="How a text's hidden states become one vector: the last state, the "
             "maximum over all steps, their mean, or maximum and mean side by side."
         ),
-    ] = "max_mean",
+    ] = DEFAULTS.pooling,
     dropout: Annotated[
         float,
         typer.Option(
@@ -65,7 +71,7 @@ def train(
             max=0.95,
             help="Dropout rate of the token vectors and of the pooled states.",
         ),
-    ] = 0.5,
+    ] = DEFAULTS.dropout,
     token_dropout: Annotated[
         float | None,
         typer.Option(
@@ -74,14 +80,14 @@ def train(
             help="Share of tokens whose whole vector is set to 0 in training.",
             show_default=BY_THE_TEXTS,
         ),
-    ] = None,
+    ] = DEFAULTS.token_dropout,
     linear: Annotated[
         bool,
         typer.Option(help="Add a linear model of n-grams to the network."),
-    ] = True,
+    ] = DEFAULTS.linear,
     max_tokens: Annotated[
-        int, typer.Option(min=3, help="Largest size of the vocabulary.")
-    ] = 20_000,
+        int | None, typer.Option(min=3, help="Largest size of the vocabulary.")
+    ] = DEFAULTS.max_tokens,
     min_count: Annotated[
         int | None,
         typer.Option(
@@ -89,7 +95,7 @@ def train(
             help="Tokens that occur less often in the training texts count as unknown.",
             show_default=BY_THE_TEXTS,
         ),
-    ] = None,
+    ] = DEFAULTS.min_count,
     max_length: Annotated[
         int | None,
         typer.Option(
@@ -97,18 +103,18 @@ def train(
             help="Number of tokens after which a text is cut; 0 means never.",
             show_default=BY_THE_TEXTS,
         ),
-    ] = None,
-    epochs: Epochs = None,
+    ] = DEFAULTS.max_length,
+    epochs: Epochs = DEFAULTS.epochs,
     patience: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
             help="Stop after this many epochs without a lower validation loss.",
         ),
-    ] = 3,
+    ] = DEFAULTS.patience,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Number of texts in a training step.")
-    ] = 32,
+    ] = DEFAULTS.batch_size,
     learning_rate: Annotated[
         float | None,
         typer.Option(
@@ -116,7 +122,7 @@ def train(
             help="Initial learning rate; falls linearly to 0.",
             show_default=BY_THE_TEXTS,
         ),
-    ] = None,
+    ] = DEFAULTS.learning_rate,
     seed: Annotated[
         int,
         typer.Option(
@@ -169,25 +175,25 @@ def train(
     To continue a run that was stopped or killed, give the same command again.
     """
     table = table_options(text_column, label_column, no_header, encoding)
-    settings = {
-        "linear": linear,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "patience": patience,
-        "cell": cell,
-        "unit": unit,
-        "units": units,
-        "embedding_dim": embedding_dim,
-        "num_layers": num_layers,
-        "bidirectional": bidirectional,
-        "pooling": pooling,
-        "dropout": dropout,
-        "token_dropout": token_dropout,
-        "max_tokens": max_tokens,
-        "min_count": min_count,
-        "max_length": max_length,
-    }
+    settings = Settings(
+        cell=cell,
+        unit=unit,
+        units=units,
+        embedding_dim=embedding_dim,
+        num_layers=num_layers,
+        bidirectional=bidirectional,
+        pooling=pooling,
+        dropout=dropout,
+        token_dropout=token_dropout,
+        max_tokens=max_tokens,
+        min_count=min_count,
+        max_length=max_length,
+        linear=linear,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        patience=patience,
+    )
 
     def work(on_connected: Callable[[], None] = lambda: None) -> None:
         _train(
@@ -211,14 +217,16 @@ def train(
 
 
 class _Source(NamedTuple):
+    """Where the texts come from, and how they are divided."""
+
     name: str
     test: str | None
     table: dict[str, Any]
     streamed: bool | None
     seed: int
 
-    def splits(self) -> Any:
-        """The three parts; in memory or not."""
+    def splits(self) -> "SplitTexts":
+        """Return the texts in three parts, in memory or as a stream."""
         if is_streamed(self.streamed, self.name, self.test):
             return open_stream(self.name, self.table, self.seed, self.test)
         splits = load_texts(self.name, self.table, self.test).split(seed=self.seed)
@@ -233,7 +241,7 @@ def _train(
     checkpoint_every: float,
     distributed: bool,
     on_connected: Callable[[], None],
-    settings: dict[str, Any],
+    settings: Settings,
 ) -> None:
     from rnn_keras.experiments.run_folder import check_free
 
@@ -257,11 +265,11 @@ def _train(
             force=force,
             checkpoint_every=checkpoint_every,
             report=print_status,
-            **settings,
+            settings=settings,
         )
     if distributed:
         wait_for_others()
     if metrics is not None:
         from rnn_keras.cli.tables import print_run
 
-        print_run(settings["cell"], metrics, out)
+        print_run(settings.cell, metrics, out)

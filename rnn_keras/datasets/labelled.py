@@ -9,9 +9,9 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -137,6 +137,55 @@ class LabelledTexts:
         return rows_of, notes
 
 
+# Some texts and as many labels, read at one time.
+Texts = tuple[list[str], list[str]]
+
+
+class SplitTexts(Protocol):
+    """Labelled texts in three parts: what a classifier is trained and scored on.
+
+    `Splits` holds all texts in memory. `rnn_keras.datasets.streaming.Stream` reads
+    them from a table each time they are asked for. Whoever trains on either uses only
+    what stands here.
+    """
+
+    @property
+    def source(self) -> str:
+        """Name of the data, for messages."""
+
+    @property
+    def window(self) -> int | None:
+        """Number of training texts in memory at a time; `None`: all of them."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of texts in "train", "validation" and "test"."""
+
+    @property
+    def trained(self) -> Counter[str]:
+        """Number of training texts with each label."""
+
+    @property
+    def validation(self) -> LabelledTexts:
+        """Texts held out to decide when to stop; there may be none."""
+
+    @property
+    def sample(self) -> LabelledTexts:
+        """Training texts that fit in memory: all of them, or a sample."""
+
+    def class_names(self) -> list[str]:
+        """Return the classes to learn, in order: see `class_names_of`."""
+
+    def read_train(self) -> Iterator[Texts]:
+        """Yield the training texts with their labels, some at a time."""
+
+    def read_test(self) -> Iterator[Texts]:
+        """Yield the test texts with their labels, some at a time."""
+
+    def digest(self) -> str:
+        """Return a name for exactly these texts and labels in these parts."""
+
+
 class Splits(NamedTuple):
     """Three parts of a corpus that share no text, and what was left out.
 
@@ -148,10 +197,45 @@ class Splits(NamedTuple):
     test: LabelledTexts
     notes: tuple[str, ...]
 
+    @property
+    def source(self) -> str:
+        return self.train.source
+
+    @property
+    def window(self) -> None:
+        return None
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {name: len(getattr(self, name)) for name in PARTS}
+
+    @property
+    def trained(self) -> Counter[str]:
+        return Counter(self.train.labels)
+
+    @property
+    def sample(self) -> LabelledTexts:
+        return self.train
+
+    def class_names(self) -> list[str]:
+        """Return the classes to learn, in order: see `classes_to_learn`."""
+        return classes_to_learn(self.train.texts, self.train.labels)
+
+    def read_train(self) -> Iterator[Texts]:
+        """Yield all training texts with their labels at once."""
+        yield self.train.texts, self.train.labels
+
+    def read_test(self) -> Iterator[Texts]:
+        """Yield all test texts with their labels at once."""
+        yield self.test.texts, self.test.labels
+
     def digest(self) -> str:
         """A name for exactly these texts and labels, in these parts."""
         parts = [[part.texts, part.labels] for part in self[:3]]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+PARTS = Splits._fields[:3]
 
 
 def _divide(
@@ -206,7 +290,7 @@ def check_test_labels(source: str, known: set[str], labels: list[str]) -> None:
         )
 
 
-def class_names_of(labels: Sequence[Any]) -> list[str]:
+def class_names_of(labels: Iterable[Any]) -> list[str]:
     """The different labels in order: numbers by value, otherwise alphabetically.
 
     >>> class_names_of([10, 9, 1, 9]), class_names_of(["spam", "ham"])

@@ -19,7 +19,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnn_keras.datasets.corpora import CORPORA
-from rnn_keras.datasets.labelled import check_classes, check_test_labels
+from rnn_keras.datasets.labelled import (
+    LabelledTexts,
+    Texts,
+    check_classes,
+    check_test_labels,
+    class_names_of,
+)
 from rnn_keras.datasets.tables import TABLES, ColumnValues, iterate_table
 from rnn_keras.utils.errors import InputError
 from rnn_keras.utils.files import kind_of_path
@@ -29,8 +35,6 @@ from rnn_keras.utils.messages import count_of, shorten
 WINDOW = 65_536
 # In all that is kept: the n-grams of so many take a gigabyte.
 MOST_CHARACTERS = 20_000_000
-
-Texts = tuple[list[str], list[str]]
 
 
 class Row(NamedTuple):
@@ -142,6 +146,7 @@ class Stream:
             it is called.
         seed: of the division.
         test: gives the rows to test on; by default a fifth of those of `read`.
+        window: number of training texts that are in memory, and shuffled, at a time.
 
     Attributes:
         labels: how many texts have each.
@@ -159,9 +164,16 @@ class Stream:
     """
 
     def __init__(
-        self, source: str, read: Rows, *, seed: int = 0, test: Rows | None = None
+        self,
+        source: str,
+        read: Rows,
+        *,
+        seed: int = 0,
+        test: Rows | None = None,
+        window: int = WINDOW,
     ):
         self.source, self._read, self._read_test = source, read, test
+        self.window = window
         self._key = str(seed).encode()
         self._hash = hashlib.sha256(self._key)
         self._tested, self._test_labels = np.zeros(0), set()
@@ -170,11 +182,15 @@ class Stream:
         self._first = 0.0 if test else 0.2  # a place below is of the test
         self._survey()
 
-    def train(self) -> Iterator[Texts]:
+    def class_names(self) -> list[str]:
+        """Return the labels of all parts, in order: see `class_names_of`."""
+        return class_names_of(self.labels)
+
+    def read_train(self) -> Iterator[Texts]:
         """Texts and labels of the training part, some at a time, in their order."""
         return self._part(self._last, 1)
 
-    def test(self) -> Iterator[Texts]:
+    def read_test(self) -> Iterator[Texts]:
         """The same of the test part."""
         if self._read_test is None:
             return self._part(0, self._first)
@@ -216,7 +232,7 @@ class Stream:
     def _look_at_test(self) -> None:
         """One pass over the rows of a test of its own."""
         places = []
-        for chunk in self.test():
+        for chunk in self.read_test():
             self._hash.update(json.dumps(chunk).encode())
             places.append(np.array([row.place for row in self._rows(chunk)]))
             self._test_labels.update(chunk[1])
@@ -247,12 +263,13 @@ class Stream:
                     held_out.add(row.place - self._first, row)
                     sampled.add(1 - row.place, row)
         self._last = self._first + held_out.bound
-        self.validation, self.sample = held_out.texts(), sampled.texts()
+        self.validation = LabelledTexts(*held_out.texts(), self.source)
+        self.sample = LabelledTexts(*sampled.texts(), self.source)
         self._check_labels()
         self.trained = self.labels - tested - held_out.labels()
         self.sizes = {
             "train": self.trained.total(),
-            "validation": len(self.validation[0]),
+            "validation": len(self.validation),
             "test": tested.total() if self._read_test is None else len(self._tested),
         }
         self._check_sizes()
@@ -277,7 +294,7 @@ class Stream:
         check_test_labels(self.source, set(self.labels), sorted(self._test_labels))
 
     def _check_sizes(self) -> None:
-        known = {*self.sample[1], *self.validation[1]}
+        known = {*self.sample.labels, *self.validation.labels}
         if not self.sizes["train"] or not self.sizes["test"] or len(known) < 2:
             sizes = ", ".join(f"{name} {size:,}" for name, size in self.sizes.items())
             raise InputError(

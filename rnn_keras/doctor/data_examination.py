@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from rnn_keras.classification.recipe import recipe_for
+from rnn_keras.classification.settings import ModelSettings
 from rnn_keras.datasets.labelled import (
     LabelledTexts,
     Splits,
@@ -85,8 +86,8 @@ def examine_data(
             f"leaks, lengths and units: checked on {len(sample):,} of "
             f"{len(distinct):,} different texts"
         )
-    recipe = recipe_for(distinct.texts, unit, _training_size(data, distinct)).but(
-        max_length=max_length, min_count=min_count
+    recipe = recipe_for(distinct.texts, unit, _training_size(data, distinct)).override(
+        ModelSettings(max_length=max_length, min_count=min_count)
     )
     vectorizer = TextVectorizer(
         recipe.unit, max_tokens=max_tokens, min_count=recipe.min_count

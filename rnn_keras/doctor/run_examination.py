@@ -6,7 +6,6 @@ runs the checks that need no texts on a Keras model. What the texts themselves s
 in `rnn_keras.doctor.data_examination`.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,8 +25,8 @@ from rnn_keras.experiments.run_files import (
     load_source,
     read_run,
     texts_of_run,
-    was_streamed,
 )
+from rnn_keras.experiments.run_folder import MODEL
 from rnn_keras.layers.text_vectorizer import PADDING_ID, UNKNOWN_ID, TextVectorizer
 from rnn_keras.utils.errors import InputError, reason_within
 from rnn_keras.utils.messages import shorten
@@ -71,13 +70,13 @@ def examine_run(
     """
     folder = Path(folder)
     files = read_run(folder)
-    classifier = TextClassifier.load(folder / "model.keras")
-    if list(classifier.class_names) != files.metrics["class_names"]:
+    classifier = TextClassifier.load(folder / MODEL)
+    if list(classifier.class_names) != files.metrics.class_names:
         raise InputError(f"{folder}: model.keras and metrics.json have other classes")
     splits, texts = _texts_for(files, data, report)
     found = _check_history(files, _class_shares(files, splits))
-    baseline = files.metrics["baseline"]
-    found.append(training_checks.behind_baseline(files.metrics["test"], baseline))
+    baseline = files.metrics.baseline
+    found.append(training_checks.behind_baseline(files.metrics.test, baseline))
     if texts is None:
         found += _check_scores(files)
         ids = _random_ids(classifier.preprocessor.vocabulary_size())
@@ -149,20 +148,20 @@ def _texts_for(
     if data is None:
         why = "are missing, have changed, or are too many to be held in memory"
         hint = "to give them"
-        if was_streamed(metrics):
+        if metrics.streamed:
             why = "were read as a stream, whose parts cannot be made again here"
             hint = "to give others"
         report(
-            f"{metrics['source']}: the texts of the run {why}; only "
+            f"{metrics.source}: the texts of the run {why}; only "
             f"{CHECKED_WITHOUT_TEXTS} checked (use --data {hint})"
         )
         return None, None
     what = "these are not the texts of the run, so they are examined as new texts"
-    if was_streamed(metrics):
+    if metrics.streamed:
         what = "examined as new texts; which texts the run read as a stream is unknown"
     report(f"{data.source}: {what}")
     others = data.test or data
-    class_indices(others.labels, metrics["class_names"])
+    class_indices(others.labels, metrics.class_names)
     return None, others
 
 
@@ -176,26 +175,26 @@ def _check_history(
         shares: share of each class among the training texts, if known.
     """
     history, metrics = files.history, files.metrics
-    sizes = metrics["texts"]
+    sizes = metrics.texts
     return [
         training_checks.loss_not_finite(history),
         training_checks.loss_jumps(history),
-        training_checks.loss_at_chance(history, shares, len(metrics["class_names"])),
+        training_checks.loss_at_chance(history, shares, len(metrics.class_names)),
         *training_checks.overfitting(
             history,
             trained=sizes.get("train"),
             validated=sizes.get("validation"),
-            best_kept=metrics["settings"].get("patience") is not None,
+            best_kept=metrics.settings.get("patience") is not None,
         ),
     ]
 
 
 def _check_scores(files: RunFiles) -> list[Finding | None]:
     """Find out from the scores, without texts, whether all texts get one answer."""
-    found = training_checks.one_answer(files.metrics["test"])
-    if found is not None or not files.metrics["ngrams"]:
+    found = training_checks.one_answer(files.metrics.test)
+    if found is not None or not files.metrics.ngrams:
         return [found]
-    network = files.metrics["network"]
+    network = files.metrics.network
     return [training_checks.one_answer(network, "network without its n-grams")]
 
 
@@ -302,10 +301,8 @@ def _check_embeddings(
 
 def _class_shares(files: RunFiles, splits: Splits | None) -> list[float] | None:
     """Share of each class among the training texts; `None` if nothing tells it."""
-    counts = files.metrics.get("labels")
-    if splits is not None:
-        counts = Counter(splits.train.labels)
-    return counts and [n / sum(counts.values()) for n in counts.values()]
+    counts = files.metrics.labels if splits is None else splits.trained
+    return [n / sum(counts.values()) for n in counts.values()] if counts else None
 
 
 def _random_ids(vocabulary_size: int) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""Training runs on disk, and comparisons of many.
+"""Training runs on disk, and comparisons of many of them.
 
-`run` trains, scores and saves one; `run_folder` guards its folder and `run_files` reads
-and writes what is in it. `comparison` runs many, each a cell and a seed (`candidates`),
-with sizes that make the comparison fair (`size_matching`).
+`run` trains, scores and saves one classifier; `run_folder` guards the folder of a run,
+`run_files` writes and reads its files. `comparison` trains many models with several
+seeds: networks and baselines (`candidates`), of sizes that make the comparison fair
+(`size_matching`).
 """
 
 from rnn_keras.utils.quiet import attach_quietly

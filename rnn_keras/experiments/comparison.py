@@ -1,40 +1,41 @@
-"""Cells compared fairly: several seeds, matched sizes, and what else one would try.
+"""Cells compared fairly: several seeds, matched sizes, and the baselines beside them.
 
-One division of the texts serves all. Beside the cells stand always the majority
-class, TF-IDF with logistic regression, and a network that averages the embeddings
-and has no recurrence. Every run is kept as it ends, and an interrupted comparison
-goes on where it stopped.
+All models are trained and tested on the same division of the texts. Beside the cells
+there are always the baselines of `rnn_keras.experiments.candidates`. A comparison may
+have a folder: it keeps the result of every training as soon as there is one, and an
+interrupted comparison continues where it stopped.
 
-The folder of a comparison: every run a file, written as it ends, whole or not.
+How intervals are computed is in `rnn_keras.scoring`, how sizes are matched in
+`rnn_keras.experiments.size_matching`.
 """
 
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, fields, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from rnn_keras.classification.classifier import TextClassifier
-from rnn_keras.classification.recipe import recipe_for
-from rnn_keras.datasets.labelled import Splits, class_indices, classes_to_learn
+from rnn_keras.classification.recipe import recipe_for_parts
+from rnn_keras.classification.settings import Settings
+from rnn_keras.datasets.labelled import LabelledTexts, Splits, class_indices
 from rnn_keras.experiments.candidates import (
-    FIT_SETTINGS,
     WITH_NGRAMS,
-    Contestant,
-    Run,
-    contestants,
-    run,
+    Candidate,
+    TrainingResult,
+    candidates_for,
+    train_candidate,
 )
 from rnn_keras.experiments.size_matching import (
-    Match,
+    HeldEqual,
     match_parameters,
     match_seconds,
     step_seconds,
@@ -43,154 +44,46 @@ from rnn_keras.plots.curves import plot_comparison
 from rnn_keras.scoring import METRICS, Scores
 from rnn_keras.utils.choices import CELL_NAMES, CellName
 from rnn_keras.utils.errors import InputError, check_choice
-from rnn_keras.utils.files import not_written, write_whole
+from rnn_keras.utils.files import refuse_unwritable, write_whole
 from rnn_keras.utils.progress import progress_bar
 from rnn_keras.utils.quiet import use_one_thread
 from rnn_keras.utils.version import __version__
 
 MANIFEST, RUNS = "comparison.json", "runs"
-
-
-class Store:
-    """Reads and writes the runs of one comparison.
-
-    `comparison.json` says what is compared, so that the runs of other texts or
-    settings are not taken for those of this one.
-
-    Args:
-        out: the folder; made when the first file is written.
-        splits: the texts.
-        settings: of all networks.
-        force: throw away the runs of another comparison.
-
-    Raises:
-        InputError: if `out` holds another comparison and `force` is not given, or
-            cannot be read.
-    """
-
-    def __init__(
-        self,
-        out: str | Path,
-        splits: Splits,
-        settings: dict[str, Any],
-        force: bool = False,
-    ):
-        self.out = Path(out)
-        # What is `None` is left to the recipe, but for `patience`.
-        given = {k: v for k, v in settings.items() if v is not None or k == "patience"}
-        self.manifest = {
-            "texts": splits.digest(),
-            "settings": json.loads(_dump({"linear": True, **given})),
-            "version": __version__,
-        }
-        self.found = self._find(force)
-        other = [k for k, v in self.manifest.items() if self.found.get(k) != v]
-        self.replaced = bool(self.found and other)
-        if self.replaced and not force:
-            raise InputError(
-                f"{self.out}: holds a comparison of other {' and '.join(other)}; "
-                "choose another folder, or give --force to replace it"
-            )
-        if other:
-            self.found = {}
-
-    def _find(self, force: bool) -> dict[str, Any]:
-        """The manifest that is there; `{}` where there is none."""
-        path = self.out / MANIFEST
-        try:
-            if not path.exists():
-                return {}
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(found, dict):
-                raise ValueError("expected an object")
-        except (OSError, ValueError) as error:
-            if force and isinstance(error, ValueError):
-                return {"texts": None}
-            raise InputError(f"{path}: cannot be read ({error})") from error
-        return found
-
-    def sizes(
-        self, cells: Sequence[str], match: str, units: int
-    ) -> dict[str, int] | None:
-        """The units of each cell that are in use, if they were matched so."""
-        asked = {"match": match, "units": units, "cells": list(cells)}
-        if any(self.found.get(k) != v for k, v in asked.items()):
-            return None
-        return self.found["sizes"]
-
-    def begin(self, match: str, units: int, sizes: dict[str, int]) -> None:
-        """Write down what is compared."""
-        self.manifest |= {"match": match, "units": units}
-        self.manifest |= {"cells": list(sizes), "sizes": sizes}
-        if self.replaced:
-            try:
-                for path in (self.out / RUNS).glob("*-*-*.json"):
-                    path.unlink()
-            except OSError as error:
-                reason = error.strerror
-                raise InputError(f"{path}: cannot be deleted ({reason})") from error
-        self._write(self.out / MANIFEST, self.manifest)
-
-    def read(self, key: str) -> list[Run] | None:
-        """The runs kept as `key`, or `None`."""
-        path = self.out / RUNS / f"{key}.json"
-        if not path.exists():
-            return None
-        try:
-            return [Run(**r) for r in json.loads(path.read_text(encoding="utf-8"))]
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{path}: cannot be read ({error})") from error
-
-    def write(self, key: str, runs: list[Run]) -> None:
-        """Keep runs as `key`."""
-        self._write(self.out / RUNS / f"{key}.json", [asdict(r) for r in runs])
-
-    def _write(self, path: Path, content: Any) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, (_dump(content) + "\n").encode())
-        except OSError as error:
-            raise not_written(path, error) from error
-
-
-def _dump(content: Any) -> str:
-    """As JSON, the numbers of NumPy too."""
-    return json.dumps(content, ensure_ascii=False, default=lambda value: value.item())
-
-
+RUNS_TABLE, SUMMARY_TABLE, FIGURE = "runs.csv", "summary.csv", "comparison.png"
 REFERENCE = "tfidf_2"
-Job = tuple[Contestant, int]  # and its seed
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The runs of all models on the same texts.
+    """The results of all models on the same texts.
 
     Attributes:
-        runs: in the order of the models, then of the seeds.
+        runs: one result for each training, in the order of the models, then of the
+            seeds.
         true: class index of every test text.
-        class_names: in the order of the indices.
+        class_names: names of the classes, in the order of the indices.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[TrainingResult, ...]
     true: np.ndarray
     class_names: tuple[str, ...]
 
     @property
     def models(self) -> list[str]:
         """The names of the models, in order."""
-        return list(dict.fromkeys(r.model for r in self.runs))
+        return list(dict.fromkeys(result.model for result in self.runs))
 
     def predicted(self) -> dict[str, np.ndarray]:
-        """Model to class indices `(runs, texts)`."""
+        """Return class indices `(runs, texts)` by model."""
         return {
             model: np.array([r.predicted for r in self.runs if r.model == model])
             for model in self.models
         }
 
     def table(self) -> pd.DataFrame:
-        """A row a run: model, seed, units, parameters, epochs, seconds, scores."""
-        frame = pd.DataFrame([asdict(r) for r in self.runs])
+        """Return a row for each run: model, seed, sizes, epochs, seconds and scores."""
+        frame = pd.DataFrame([asdict(result) for result in self.runs])
         predicted = np.array(frame.pop("predicted").to_list())
         weights = np.ones((1, len(self.true)))
         for name, metric in METRICS.items():
@@ -201,16 +94,17 @@ class Comparison:
     def summary(
         self, reference: str = REFERENCE, metric: str = "accuracy"
     ) -> pd.DataFrame:
-        """A row a model: sizes, seconds, the score, its difference to `reference`.
+        """Return a row for each model: sizes, seconds, score and difference.
 
         Args:
-            reference: a model.
+            reference: model to which the differences are computed.
             metric: `"accuracy"` or `"macro_f1"`.
 
         Returns:
-            By model: `runs`, `units`, `parameters`, `seconds` (mean), the mean of
-            the metric, `low` and `high` of its 95 % interval, and `difference`,
-            `difference_low`, `difference_high`; see `rnn_keras.intervals`.
+            A table with the models as index. Its columns are `runs`, `units`,
+            `parameters` and `seconds` (means), the mean of the metric, `low` and
+            `high` of its 95 % interval, and `difference`, `difference_low` and
+            `difference_high`.
 
         Raises:
             ValueError: if there is no such model or metric.
@@ -220,7 +114,7 @@ class Comparison:
                 raise ValueError(f"{given!r} is none of {', '.join(known)}")
         groups = self.table().groupby("model", sort=False)
         frame = groups[["units", "parameters", "seconds"]].mean()
-        # Of a path of n-grams the number of parameters may differ between seeds.
+        # The number of n-grams may differ between the seeds of one model.
         frame[["units", "parameters"]] = frame[["units", "parameters"]].astype(int)
         frame.insert(0, "runs", groups.size())
         classes = len(self.class_names)
@@ -231,157 +125,346 @@ class Comparison:
         return frame
 
 
+@dataclass(frozen=True)
+class Manifest:
+    """What a comparison compares: the content of `comparison.json`.
+
+    Attributes:
+        texts: `Splits.digest` of the texts.
+        settings: settings of all networks by name: `linear`, and those that are not
+            the default.
+        version: version of this package.
+        match: what is held equal across cells.
+        units: size of the state of the largest cell.
+        cells: cells that are compared.
+        sizes: units of each cell, as they were matched.
+    """
+
+    texts: str
+    settings: dict[str, Any]
+    version: str
+    match: str | None = None
+    units: int | None = None
+    cells: list[str] | None = None
+    sizes: dict[CellName, int] | None = None
+
+    def differing(self, other: "Manifest") -> list[str]:
+        """Return in which ways the results of the two cannot be those of one."""
+        names = ("texts", "settings", "version")
+        return [n for n in names if getattr(self, n) != getattr(other, n)]
+
+    @classmethod
+    def read(cls, path: Path) -> "Manifest":
+        """Read `comparison.json`.
+
+        Raises:
+            OSError: if it cannot be read.
+            ValueError: if it is damaged.
+        """
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or not isinstance(
+            content.get("settings", {}), dict
+        ):
+            raise ValueError("expected an object")
+        known: dict[str, Any] = {
+            field.name: content.get(field.name) for field in fields(cls)
+        }
+        # A setting may have been written although it was the default.
+        known["settings"] = _without_defaults(known["settings"] or {})
+        return cls(**known)
+
+
+def _without_defaults(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that are not the default, and `linear`."""
+    default = asdict(Settings())
+    return {
+        name: value
+        for name, value in settings.items()
+        if name == "linear" or name not in default or value != default[name]
+    }
+
+
+class ComparisonFolder:
+    """The folder of a comparison, which keeps each result as soon as there is one.
+
+    `comparison.json` says what is compared, so that results of other texts or settings
+    are not taken for results of these.
+
+    Args:
+        out: the folder; made when the first file is written.
+        manifest: what is compared; its sizes need not be known yet.
+        force: delete the results of another comparison.
+
+    Raises:
+        InputError: if `out` holds another comparison and `force` is not given, or
+            cannot be read.
+    """
+
+    def __init__(self, out: str | Path, manifest: Manifest, force: bool = False):
+        self.out, self.manifest = Path(out), manifest
+        found, self._replaces = self._read_manifest(force), False
+        if found is not None:
+            other = found.differing(manifest)
+            self._replaces = bool(other)
+            if other and not force:
+                raise InputError(
+                    f"{self.out}: holds a comparison of other {' and '.join(other)}; "
+                    "choose another folder, or give --force to replace it"
+                )
+        self._found = None if self._replaces else found
+
+    def _read_manifest(self, force: bool) -> Manifest | None:
+        path = self.out / MANIFEST
+        try:
+            if not path.exists():
+                return None
+            return Manifest.read(path)
+        except (OSError, ValueError) as error:
+            if force and isinstance(error, ValueError):
+                return Manifest("", {}, "")  # another comparison, to be replaced
+            raise InputError(f"{path}: cannot be read ({error})") from error
+
+    def sizes(
+        self, cells: Sequence[CellName], match: str, units: int
+    ) -> dict[CellName, int] | None:
+        """Return the units of each cell if they were matched in the same way."""
+        found = self._found
+        asked = (match, units, list(cells))
+        if found is None or (found.match, found.units, found.cells) != asked:
+            return None
+        return found.sizes
+
+    def begin(self, match: str, units: int, sizes: dict[CellName, int]) -> None:
+        """Write down what is compared; delete results of another comparison."""
+        if self._replaces:
+            for path in (self.out / RUNS).glob("*-*-*.json"):
+                try:
+                    path.unlink()
+                except OSError as error:
+                    reason = error.strerror
+                    raise InputError(f"{path}: cannot be deleted ({reason})") from error
+        self.manifest = replace(
+            self.manifest, match=match, units=units, cells=list(sizes), sizes=sizes
+        )
+        self._write(self.out / MANIFEST, asdict(self.manifest))
+
+    def read(self, key: str) -> list[TrainingResult] | None:
+        """Return the results that were kept as `key`, or `None`."""
+        path = self.out / RUNS / f"{key}.json"
+        if not path.exists():
+            return None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return [TrainingResult(**result) for result in content]
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{path}: cannot be read ({error})") from error
+
+    def write(self, key: str, results: list[TrainingResult]) -> None:
+        """Keep results as `key`."""
+        path = self.out / RUNS / f"{key}.json"
+        self._write(path, [asdict(result) for result in results])
+
+    def _write(self, path: Path, content: Any) -> None:
+        # NumPy's numbers, too, are written as numbers.
+        text = json.dumps(content, ensure_ascii=False, default=lambda n: n.item())
+        with refuse_unwritable(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, (text + "\n").encode())
+
+
+class _Job(NamedTuple):
+    """A training that is to be made."""
+
+    candidate: Candidate
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Name of the file of its results: another size is another training."""
+        return f"{self.candidate.name}-{self.candidate.units}-{self.seed}"
+
+
 def compare(
     splits: Splits,
     out: str | Path | None = None,
     *,
     cells: Sequence[CellName] = CELL_NAMES,
     seeds: int = 5,
-    match: Match = "parameters",
+    match: HeldEqual = "parameters",
     units: int = 64,
+    settings: Settings | None = None,
     executor: Executor | None = None,
     force: bool = False,
     report: Callable[[str], None] = lambda line: None,
-    **settings: Any,
+    **chosen: Any,
 ) -> Comparison:
-    """Train every cell with every seed, and the models beside them.
+    """Train every cell with every seed, and the baselines beside them.
 
     Args:
-        splits: the three parts, the same for all.
-        out: folder that keeps every run as it ends; the runs that it has are not
-            made again.
-        cells: to be compared.
-        seeds: how many, from 0 on: of weights, dropout and order.
-        match: what the cells have alike: see `rnn_keras.matching`.
-        units: size of the state of the cell that has the most of it.
-        executor: where the runs are made: any `concurrent.futures.Executor`, that
-            of a cluster too, such as Dask's `Client.get_executor()`. By default one
-            process a core on this machine, of one thread each; a script that is not
-            a notebook needs `if __name__ == "__main__":` then.
-        force: throw away the comparison of other texts or settings in `out`.
-        report: is given lines on what goes on.
-        **settings: of `TextClassifier.from_texts` and `fit`, for all networks.
+        splits: texts in three parts, the same for all models.
+        out: folder that keeps every result as soon as there is one. What it holds
+            already is not trained again.
+        cells: cells to compare.
+        seeds: number of runs of each network, with seeds from 0 on, of weights,
+            dropout and order.
+        match: what to hold equal across cells: the size of the state, the number of
+            parameters, or the seconds of a training step.
+        units: state size of the largest cell; the others are sized to match.
+        settings: settings of all networks.
+        executor: where the training is done: any `concurrent.futures.Executor`, also
+            that of a cluster, for example Dask's `Client.get_executor()`. The default
+            is one process for each core of this machine, with one thread each; a
+            script that is not a notebook then needs `if __name__ == "__main__":`.
+        force: delete the comparison of other texts or settings in `out`.
+        report: receives lines that tell what goes on.
+        **chosen: single settings by name, instead of those in `settings`.
 
     Raises:
         InputError: if `out` holds a comparison of other texts or settings, or the
-            texts cannot be learned from, or none are left to be tested.
+            texts cannot be learned from, or there is no test part.
     """
-    names = tuple(classes_to_learn(splits.train.texts, splits.train.labels))
+    settings = replace(settings or Settings(), **chosen)
+    names = tuple(splits.class_names())
     if not len(splits.test):
-        raise InputError(f"{splits.train.source}: too few texts to test any")
-    check_choice("match", match, get_args(Match))
+        raise InputError(f"{splits.source}: too few texts to test any")
+    check_choice("match", match, get_args(HeldEqual))
     true = class_indices(splits.test.labels, names)
-    store = Store(out, splits, settings, force) if out else None
-    sizes = store.sizes(cells, match, units) if store else None
-    sizes = sizes or _sizes(splits, cells, match, units, settings)
+    folder = None
+    if out:
+        manifest = Manifest(
+            splits.digest(), _without_defaults(asdict(settings)), __version__
+        )
+        folder = ComparisonFolder(out, manifest, force)
+    sizes = folder.sizes(cells, match, units) if folder else None
+    sizes = sizes or _matched_sizes(splits, cells, match, units, settings)
     report("units: " + ", ".join(f"{cell} {n}" for cell, n in sizes.items()))
-    if store:
-        store.begin(match, units, sizes)
-    every = contestants(splits.train.texts, sizes, settings)
-    jobs = [(c, s) for c in every for s in range(seeds if c.is_network else 1)]
-    runs = {_key(job): store.read(_key(job)) if store else None for job in jobs}
-    missing = [job for job in jobs if runs[_key(job)] is None]
-    if len(missing) < len(jobs):
-        report(f"{len(jobs) - len(missing)} of {len(jobs)} runs are there already")
-    for job, result in _make(missing, splits, executor):
-        runs[_key(job)] = result
-        if store:
-            store.write(_key(job), result)
-    in_order = [r for result in runs.values() for r in result]
-    place = {m: i for i, m in enumerate(dict.fromkeys(r.model for r in in_order))}
-    in_order.sort(key=lambda r: place[r.model])  # stable: the seeds stay in order
+    if folder:
+        folder.begin(match, units, sizes)
+    jobs = [
+        _Job(candidate, seed)
+        for candidate in candidates_for(splits.train.texts, sizes, settings)
+        for seed in range(seeds if candidate.is_random else 1)
+    ]
+    results = _results(jobs, splits, folder, executor, report)
+    in_order = [result for job in jobs for result in results[job.key]]
+    models = list(dict.fromkeys(result.model for result in in_order))
+    in_order.sort(key=lambda r: models.index(r.model))  # stable: seeds stay in order
     return Comparison(tuple(in_order), true, names)
+
+
+def _results(
+    jobs: list[_Job],
+    splits: Splits,
+    folder: ComparisonFolder | None,
+    executor: Executor | None,
+    report: Callable[[str], None],
+) -> dict[str, list[TrainingResult]]:
+    """Return the results of all jobs by key: those that are kept, and new ones."""
+    kept = {job.key: folder.read(job.key) for job in jobs} if folder else {}
+    results = {key: found for key, found in kept.items() if found is not None}
+    missing = [job for job in jobs if job.key not in results]
+    if results:
+        report(f"{len(results)} of {len(jobs)} runs are there already")
+    for job, new in _train_all(missing, splits, executor):
+        results[job.key] = new
+        if folder:
+            folder.write(job.key, new)
+    return results
 
 
 def write_summary(
     compared: Comparison, out: Path, reference: str, metric: str
 ) -> pd.DataFrame:
-    """Write runs.csv, summary.csv and comparison.png to `out`; the summary."""
+    """Write runs.csv, summary.csv and comparison.png to `out`; return the summary.
+
+    Raises:
+        InputError: if they cannot be written.
+        ValueError: if there is no such model or metric.
+    """
     table, summary = compared.table(), compared.summary(reference, metric)
     figure = Figure(figsize=(6.5, 1.2 + 0.4 * len(summary)), layout="constrained")
     plot_comparison(summary, table, figure.subplots())
-    try:
-        table.to_csv(out / "runs.csv", index=False)
-        summary.round(6).to_csv(out / "summary.csv")
-        figure.savefig(out / "comparison.png", dpi=150)
-    except OSError as error:
-        raise not_written(out, error) from error
+    with refuse_unwritable(out):
+        table.to_csv(out / RUNS_TABLE, index=False)
+        summary.round(6).to_csv(out / SUMMARY_TABLE)
+        figure.savefig(out / FIGURE, dpi=150)
     return summary
 
 
 def models_of(
-    splits: Splits, cells: Sequence[CellName], settings: dict[str, Any]
-) -> list[str]:
-    """The names of all models that `compare` would train."""
-    every = contestants(splits.train.texts, dict.fromkeys(cells, 1), settings)
-    names = [c.model for c in every]
-    if settings.get("linear", True):
-        names += [WITH_NGRAMS.format(cell) for cell in cells]
-    return names
-
-
-def _key(job: Job) -> str:
-    """The name of the job's file: of another size it is another run."""
-    contestant, seed = job
-    units = contestant.settings.get("units", 0)
-    return f"{contestant.model}-{units}-{seed}"
-
-
-def _sizes(
     splits: Splits,
     cells: Sequence[CellName],
-    match: Match,
+    settings: Settings | None = None,
+    **chosen: Any,
+) -> list[str]:
+    """Return the names of all models that `compare` would train."""
+    settings = replace(settings or Settings(), **chosen)
+    sizes = dict.fromkeys(cells, 1)
+    names = [c.name for c in candidates_for(splits.train.texts, sizes, settings)]
+    with_ngrams = map(WITH_NGRAMS.format, cells) if settings.linear else ()
+    return [*names, *with_ngrams]
+
+
+def _matched_sizes(
+    splits: Splits,
+    cells: Sequence[CellName],
+    match: HeldEqual,
     units: int,
-    settings: dict[str, Any],
+    settings: Settings,
 ) -> dict[CellName, int]:
-    texts, labels = splits.train.texts, splits.train.labels
-    of_model = {k: v for k, v in settings.items() if k not in FIT_SETTINGS}
-
-    def build(cell: CellName, n: int) -> TextClassifier:
-        return TextClassifier.from_texts(
-            texts, labels, **{**of_model, "cell": cell, "units": n}
-        )
-
+    """Return the units of each cell at which `match` is equal."""
     if match == "units":
         return dict.fromkeys(cells, units)
     if match == "parameters":
-        # The vocabulary is the same for all: one text of each class is enough.
-        first = {label: i for i, label in reversed(list(enumerate(labels)))}
-        texts, labels = [texts[i] for i in first.values()], list(first)
-        of_model["min_count"] = 1
-        return match_parameters(
-            cells, units, lambda *size: build(*size).network.count_params()
-        )
-    recipe = recipe_for(texts, settings.get("unit"))
-    epochs = settings.get("epochs") or recipe.epochs
-    batch_size = settings.get("batch_size", 32)
+        return _sizes_of_equal_parameters(splits.train, cells, units, settings)
+    return _sizes_of_equal_seconds(splits, cells, units, settings)
 
-    def seconds(cell: CellName, n: int) -> float:
-        model = build(cell, n)
-        data = (
-            model.preprocessor.encode(texts).ids,
-            class_indices(labels, model.class_names),
+
+def _sizes_of_equal_parameters(
+    train: LabelledTexts, cells: Sequence[CellName], units: int, settings: Settings
+) -> dict[CellName, int]:
+    # All networks have the same vocabulary, of whatever size: a text of each class is
+    # enough to learn how the number of parameters depends on the units.
+    first = {label: i for i, label in reversed(list(enumerate(train.labels)))}
+    few = train[list(first.values())]
+
+    def count(cell: CellName, units: int) -> int:
+        of_cell = replace(settings, cell=cell, units=units, min_count=1)
+        classifier = TextClassifier.from_texts(few.texts, few.labels, settings=of_cell)
+        return classifier.network.count_params()
+
+    return match_parameters(cells, units, count)
+
+
+def _sizes_of_equal_seconds(
+    splits: Splits, cells: Sequence[CellName], units: int, settings: Settings
+) -> dict[CellName, int]:
+    train = splits.train
+    recipe = recipe_for_parts(splits, settings.unit).override(settings)
+
+    def seconds(cell: CellName, units: int) -> float:
+        model = TextClassifier.from_texts(
+            splits, settings=replace(settings, cell=cell, units=units), recipe=recipe
         )
-        return step_seconds(model.network, *data, epochs, batch_size)
+        ids = model.preprocessor.encode(train.texts).ids
+        labels = class_indices(train.labels, model.class_names)
+        batch_size = settings.batch_size
+        return step_seconds(model.network, ids, labels, recipe.epochs, batch_size)
 
     return match_seconds(cells, units, seconds)
 
 
-def _make(
-    jobs: list[Job], splits: Splits, executor: Executor | None
-) -> Iterator[tuple[Job, list[Run]]]:
-    """The jobs with their runs, in the order in which they end."""
+def _train_all(
+    jobs: list[_Job], splits: Splits, executor: Executor | None
+) -> Iterator[tuple[_Job, list[TrainingResult]]]:
+    """Yield the jobs with their results, in the order in which they end.
+
+    After a failure, jobs that are running may end and are yielded; no other begins.
+    """
     if not jobs:
         return
-    if executor is None:
-        workers = min(os.cpu_count() or 1, len(jobs))
-        pool = ProcessPoolExecutor(
-            workers, mp_context=get_context("spawn"), initializer=use_one_thread
-        )
-    else:
-        pool = nullcontext(executor)
-    with pool as running, progress_bar() as bar:
-        waiting = {running.submit(run, *job, splits): job for job in jobs}
+    with _pool_for(jobs, executor) as pool, progress_bar() as bar:
+        waiting = {pool.submit(train_candidate, *job, splits): job for job in jobs}
         task = bar.add_task("training", total=len(jobs))
         failed = None
         try:
@@ -392,13 +475,25 @@ def _make(
                     yield waiting[future], future.result()
                     bar.advance(task)
                 elif failed is None:
-                    # What is running may end and be kept; nothing else begins.
                     failed = future
                     _cancel(waiting)
         finally:
             _cancel(waiting)
         if failed is not None:
             failed.result()
+
+
+def _pool_for(
+    jobs: list[_Job], executor: Executor | None
+) -> AbstractContextManager[Executor]:
+    """Return the executor to use, which is shut down only if it was made here."""
+    if executor is not None:
+        return nullcontext(executor)
+    return ProcessPoolExecutor(
+        min(os.cpu_count() or 1, len(jobs)),
+        mp_context=get_context("spawn"),
+        initializer=use_one_thread,
+    )
 
 
 def _cancel(futures: Iterable[Future]) -> None:

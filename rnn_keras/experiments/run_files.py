@@ -1,43 +1,44 @@
-"""The folder of a run, read back: its scores, its history, and its texts.
+"""The files of a finished run: written here, and read back with every value checked.
 
-What `rnn_keras.runs` wrote, checked as anything else that comes from a file. The
-texts are not in the folder: they are loaded and divided again, which gives the same
-parts, or are said to be others. No TensorFlow.
+`model.keras` is the classifier, `metrics.json` holds a `RunMetrics`, `history.csv` has
+a row for each epoch, and there are two figures. The texts are not in the folder: they
+are loaded and divided again with the same seed, which gives the same parts, or else
+they are other texts.
 
-The files of a finished run.
-
-`metrics.json` holds `test`, `network` and `baseline`: the scores on the test texts
-(`accuracy`, `macro_f1`, `f1` by class name, `n`) of the classifier, of its network
-without the linear path, and of the linear baseline; `parameters` of the network,
-`ngrams` of the linear path, `scales` of the two, `seconds` of training, `epochs`,
-`seed`, `source`, `run` (a name for all that the run follows from), `class_names`, the
-sizes of the parts (`texts`), the training texts of each class (`labels`), whether they
-were `streamed`, and the `settings`.
+Where and when the files are written is in `rnn_keras.experiments.run_folder`.
 """
 
 import csv
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from matplotlib.figure import Figure
 
 from rnn_keras.classification.classifier import TextClassifier
 from rnn_keras.datasets.corpora import CORPORA
-from rnn_keras.datasets.labelled import LabelledTexts, Splits, class_names_of
+from rnn_keras.datasets.labelled import LabelledTexts, Splits
 from rnn_keras.datasets.loaders import load_dataset
 from rnn_keras.datasets.streaming import is_large
+from rnn_keras.experiments.run_folder import (
+    CONFUSION,
+    CURVES,
+    HISTORY,
+    METRICS,
+    MODEL,
+)
 from rnn_keras.plots.curves import confusion_size, plot_confusion, plot_curves
 from rnn_keras.scoring import Answers
 from rnn_keras.utils.errors import InputError
 
-# What is read of `metrics.json`, and what it has to be.
-_KEYS = {
-    "test": dict,
-    "network": dict,
-    "baseline": dict,
+# The models whose scores are in `metrics.json`, and what each of them must have.
+_SCORED, _SCORES = ("test", "network", "baseline"), ("accuracy", "f1", "n")
+# What must be in `metrics.json`, and of which type.
+_REQUIRED = {
+    **dict.fromkeys(_SCORED, dict),
     "ngrams": int,
     "seed": int,
     "source": str,
@@ -45,115 +46,176 @@ _KEYS = {
     "texts": dict,
     "settings": dict,
 }
-_SCORES = ("accuracy", "f1", "n")
-_PARTS = ("train", "validation", "test")
-# More texts, or n-grams, than there are anywhere.
+# More texts or n-grams than exist anywhere.
 _MANY = 10**12
-_LARGEST_SEED = 2**32 - 1  # of scikit-learn, which divides
+_LARGEST_SEED = 2**32 - 1  # scikit-learn, which divides the texts, takes no larger one
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunMetrics:
+    """What `metrics.json` holds.
+
+    Attributes:
+        test: scores of the classifier on the test texts: `accuracy`, `macro_f1`, `f1`
+            by class name, and the number of texts `n`.
+        network: scores of the network without the linear model of n-grams.
+        baseline: scores of TF-IDF with logistic regression.
+        parameters: number of parameters of the network.
+        ngrams: number of n-grams of the linear model; 0 if there is none.
+        scales: how much the network and the linear model count.
+        class_names: names of the classes, in order.
+        texts: number of texts in "train", "validation" and "test".
+        labels: number of training texts of each class; older files lack it.
+        seconds: duration of the training.
+        seed: seed of weights, dropout and order.
+        source: name of the data.
+        run: `digest_of` everything that the results follow from.
+        streamed: whether the texts were read piece by piece.
+        epochs: number of epochs that were trained.
+        settings: all settings by name, also those that were chosen from the texts.
+    """
+
+    test: dict[str, Any]
+    network: dict[str, Any]
+    baseline: dict[str, Any]
+    parameters: int = 0
+    ngrams: int
+    scales: list[float] = field(default_factory=lambda: [1.0, 0.0])
+    class_names: list[str]
+    texts: dict[str, int]
+    labels: dict[str, int] | None = None
+    seconds: float = 0.0
+    seed: int
+    source: str
+    run: str | None = None
+    streamed: bool = False
+    epochs: int = 0
+    settings: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read `metrics.json`.
+
+        Raises:
+            InputError: if it is damaged, or lacks a value, or has one that no run
+                can have.
+        """
+        try:
+            content = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+        if not isinstance(content, dict):
+            raise InputError(
+                f"{path}: expected an object, as rnn-keras train writes it"
+            )
+        for message in _mistakes(content):
+            raise InputError(f"{path}: {message}")
+        known = {f.name for f in fields(cls)} & set(content)
+        return cls(**{name: content[name] for name in known})
+
+    def write(self, path: Path) -> None:
+        """Write `metrics.json`.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        path.write_text(text + "\n", encoding="utf-8")
 
 
 class RunFiles(NamedTuple):
     """What a run left beside its model.
 
     Attributes:
-        metrics: as `rnn_keras.runs` describes them.
-        history: a list of numbers a column of `history.csv`, without the epoch.
+        metrics: the scores, sizes and settings.
+        history: a list of numbers for each column of `history.csv` but the epoch.
     """
 
-    metrics: dict[str, Any]
+    metrics: RunMetrics
     history: dict[str, list[float]]
 
 
 def is_run(path: Path) -> bool:
-    """Whether a folder holds a run, or what is left of one."""
-    names = ("model.keras", "metrics.json", "history.csv")
-    return any((path / name).is_file() for name in names)
+    """Return whether a folder holds a run, or part of one."""
+    return any((path / name).is_file() for name in (MODEL, METRICS, HISTORY))
 
 
 def read_run(folder: Path) -> RunFiles:
-    """The scores and the history of a run.
+    """Read the scores and the history of a run.
 
     Raises:
         InputError: if a file is missing, damaged, or lacks what is needed.
     """
-    for name in ("model.keras", "metrics.json", "history.csv"):
+    for name in (MODEL, METRICS, HISTORY):
         if not (folder / name).is_file():
             raise InputError(
                 f"{folder / name}: no such file; expected what rnn-keras train wrote"
             )
-    metrics = _read_metrics(folder / "metrics.json")
-    return RunFiles(metrics, _read_history(folder / "history.csv"))
+    return RunFiles(RunMetrics.read(folder / METRICS), _read_history(folder / HISTORY))
 
 
-def texts_of_run(metrics: dict[str, Any], corpus: LabelledTexts) -> Splits | None:
-    """The parts that a run was trained and scored on, where `corpus` holds them.
+def texts_of_run(metrics: RunMetrics, corpus: LabelledTexts) -> Splits | None:
+    """Return the parts that a run was trained and scored on, if `corpus` holds them.
 
-    Dividing it with the run's seed must give parts of the same sizes and classes;
-    that these are the same texts is taken from that. Of a run that read a stream the
-    parts were made in another way.
+    Dividing `corpus` with the seed of the run must give parts of the same sizes, with
+    the same classes. That is taken as a proof that the texts are the same, too. The
+    result is `None` if they are not, or if the run read a stream, whose parts are made
+    in another way.
     """
-    if was_streamed(metrics):
+    if metrics.streamed:
         return None
     try:
-        splits = corpus.split(seed=metrics["seed"])
+        splits = corpus.split(seed=metrics.seed)
+        names = splits.class_names()
     except InputError:
         return None
-    sizes = {name: len(getattr(splits, name)) for name in _PARTS}
-    same = sizes == {name: metrics["texts"].get(name) for name in _PARTS}
-    names = class_names_of(splits.train.labels)
-    return splits if same and names == metrics["class_names"] else None
+    sizes = {name: metrics.texts.get(name) for name in splits.sizes}
+    same = splits.sizes == sizes and names == metrics.class_names
+    return splits if same else None
 
 
-def was_streamed(metrics: dict[str, Any]) -> bool:
-    """Whether the run read its texts piece by piece (`rnn_keras.streaming`)."""
-    return metrics.get("streamed") is True
+def load_source(metrics: RunMetrics) -> LabelledTexts | None:
+    """Return the data that a run names, if they are here and can be read.
 
-
-def load_source(metrics: dict[str, Any]) -> LabelledTexts | None:
-    """The data that a run names, if they are here and can be read without options.
-
-    Not those of a run that read a stream, nor others that hardly fit into memory.
+    The result is `None` if the run read a stream, if the data would hardly fit into
+    memory, if they would have to be downloaded, or if reading them needs options.
     """
-    source = metrics["source"]
-    if was_streamed(metrics) or is_large(source):
+    if metrics.streamed or is_large(metrics.source):
         return None
-    known = CORPORA.get(source)
+    known = CORPORA.get(metrics.source)
     if known is not None and known.url and not known.cached.exists():
-        return None  # to look at a run is no reason for a download
+        return None
     try:
-        return load_dataset(source)
+        return load_dataset(metrics.source)
     except InputError:
         return None
 
 
-def _read_metrics(path: Path) -> dict[str, Any]:
-    try:
-        metrics = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
-    if not isinstance(metrics, dict):
-        raise InputError(f"{path}: expected an object, as rnn-keras train writes it")
-    for key, kind in _KEYS.items():
+def _mistakes(metrics: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the content of `metrics.json`, in words."""
+    for key, kind in _REQUIRED.items():
         if not isinstance(metrics.get(key), kind) or metrics[key] is True:
             what = "missing" if key not in metrics else "of another kind"
-            raise InputError(f"{path}: {key!r} is {what}; expected a {kind.__name__}")
-    for part in ("test", "network", "baseline"):
-        missing = [key for key in _SCORES if key not in metrics[part]]
-        if missing:
-            raise InputError(f"{path}: {part!r} has no {missing[0]!r}")
-    wrong = _wrong_value(metrics)
-    if wrong:
-        raise InputError(f"{path}: {wrong}")
-    return metrics
-
-
-def _wrong_value(metrics: dict[str, Any]) -> str | None:
-    """The first value that no run can have, in words."""
+            yield f"{key!r} is {what}; expected a {kind.__name__}"
+    for part in _SCORED:
+        for key in _SCORES:
+            if key not in metrics[part]:
+                yield f"{part!r} has no {key!r}"
     names = metrics["class_names"]
     if len(names) < 2 or not all(isinstance(name, str) for name in names):
-        return f"'class_names' is {names!r:.80}; expected two names or more"
+        yield f"'class_names' is {names!r:.80}; expected two names or more"
     if len(set(names)) < len(names):
-        return "'class_names' has a name twice"
+        yield "'class_names' has a name twice"
+    by_class = {f"{part}.f1": metrics[part]["f1"] for part in _SCORED}
+    by_class["labels"] = metrics.get("labels", dict.fromkeys(names, 1))
+    for key, value in by_class.items():
+        if not isinstance(value, dict) or set(value) != set(names):
+            yield f"{key!r} is {value!r:.80}; expected a number for each class"
+    yield from _wrong_numbers(metrics, by_class.pop("labels"))
+
+
+def _wrong_numbers(metrics: dict[str, Any], labels: dict[str, Any]) -> Iterator[str]:
+    """Yield the numbers that no run can have, in words."""
     whole = {
         "seed": (metrics["seed"], 0, _LARGEST_SEED),
         "ngrams": (metrics["ngrams"], 0, _MANY),
@@ -161,57 +223,39 @@ def _wrong_value(metrics: dict[str, Any]) -> str | None:
         "texts.validation": (metrics["texts"].get("validation"), 0, _MANY),
         "texts.test": (metrics["texts"].get("test"), 0, _MANY),
     }
-    shares = {}
-    for part in ("test", "network", "baseline"):
-        scores = metrics[part]
-        f1 = scores["f1"]
-        if not isinstance(f1, dict) or set(f1) != set(names):
-            return f"'{part}.f1' is {f1!r:.80}; expected a number for each class"
-        whole[f"{part}.n"] = scores["n"], 1, _MANY
-        shares[f"{part}.accuracy"] = scores["accuracy"]
-        shares |= {f"{part}.f1.{name}": value for name, value in f1.items()}
-    labels = metrics.get("labels", dict.fromkeys(names, 1))
-    if not isinstance(labels, dict) or set(labels) != set(names):
-        return f"'labels' is {labels!r:.80}; expected a number for each class"
+    whole |= {f"{part}.n": (metrics[part]["n"], 1, _MANY) for part in _SCORED}
     whole |= {f"labels.{name}": (n, 0, _MANY) for name, n in labels.items()}
     for key, (value, low, high) in whole.items():
         if type(value) is not int or not low <= value <= high:
             expected = f"a whole number from {low} to {high}"
-            return f"{key!r} is {value!r:.80}; expected {expected}"
+            yield f"{key!r} is {value!r:.80}; expected {expected}"
+    shares: dict[str, Any] = {
+        f"{part}.accuracy": metrics[part]["accuracy"] for part in _SCORED
+    }
+    for part in _SCORED:
+        f1 = metrics[part]["f1"]
+        shares |= {f"{part}.f1.{name}": value for name, value in f1.items()}
     for key, value in shares.items():
         if type(value) not in (int, float) or not 0 <= value <= 1:
-            return f"{key!r} is {value!r:.80}; expected a number from 0 to 1"
-    return None
+            yield f"{key!r} is {value!r:.80}; expected a number from 0 to 1"
 
 
 def _read_history(path: Path) -> dict[str, list[float]]:
+    """Read the columns of `history.csv` but the epoch."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
+            head, *rows = list(csv.reader(file)) or [[]]
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
-    head = rows[0] if rows else []
     if "epoch" not in head or "loss" not in head:
         raise InputError(
             f"{path}: expected columns 'epoch' and 'loss' in its first row"
         )
     if len(set(head)) < len(head):
         raise InputError(f"{path}: has a column twice in its first row")
-    if len(rows) < 2:
+    if not rows:
         raise InputError(f"{path}: holds no epoch")
-    history: dict[str, list[float]] = {name: [] for name in head}
-    for i, row in enumerate(rows[1:], 2):
-        if len(row) != len(head):
-            raise InputError(
-                f"{path}: row {i} has {len(row)} fields, but the first has {len(head)}"
-            )
-        for name, cell in zip(head, row, strict=True):
-            try:
-                history[name].append(float(cell))
-            except ValueError:
-                raise InputError(
-                    f"{path}: row {i}, column {name!r}: {cell!r:.40} is no number"
-                ) from None
+    history = _columns(path, head, rows)
     del history["epoch"]
     for name in ("accuracy", "val_accuracy"):
         wrong = [value for value in history.get(name, ()) if not 0 <= value <= 1]
@@ -224,16 +268,36 @@ def _read_history(path: Path) -> dict[str, list[float]]:
     return checked_history(history, str(path))
 
 
+def _columns(
+    path: Path, head: list[str], rows: list[list[str]]
+) -> dict[str, list[float]]:
+    """Return the rows below the first as columns of numbers."""
+    columns: dict[str, list[float]] = {name: [] for name in head}
+    for i, row in enumerate(rows, 2):
+        if len(row) != len(head):
+            raise InputError(
+                f"{path}: row {i} has {len(row)} fields, but the first has {len(head)}"
+            )
+        for name, cell in zip(head, row, strict=True):
+            try:
+                columns[name].append(float(cell))
+            except ValueError:
+                raise InputError(
+                    f"{path}: row {i}, column {name!r}: {cell!r:.40} is no number"
+                ) from None
+    return columns
+
+
 def checked_history(history: Any, where: str) -> dict[str, list[float]]:
-    """The losses of a training, as numbers, beside what else there is.
+    """Return a history whose losses are lists of numbers, one for each epoch.
 
     Args:
-        history: lists by name, or what has them as its `history`, as
-            `keras.callbacks.History` does.
-        where: it comes from, for the message.
+        history: lists by name, or an object with such a `history`, for example a
+            `keras.callbacks.History`.
+        where: name of the place that it comes from, for messages.
 
     Raises:
-        InputError: if there is no loss, or not a number an epoch.
+        InputError: if there is no loss, or not one number for each epoch.
     """
     found = getattr(history, "history", history)
     if not isinstance(found, Mapping):
@@ -258,28 +322,26 @@ def checked_history(history: Any, where: str) -> dict[str, list[float]]:
 def write_results(
     folder: Path,
     model: TextClassifier,
-    metrics: dict[str, Any],
+    metrics: RunMetrics,
     history: dict[str, list[float]],
     answers: Answers,
 ) -> None:
-    """Write model, numbers and figures.
+    """Write the files of a run.
 
     Args:
-        folder: where to.
-        model: trained.
-        metrics: for `metrics.json`.
-        history: Keras's, of the training.
-        answers: to the test texts.
+        folder: where to write them.
+        model: trained classifier.
+        metrics: content of `metrics.json`.
+        history: scores of each epoch, as Keras's `History.history`.
+        answers: answers to the test texts.
+
+    Raises:
+        OSError: if a file cannot be written.
     """
-    model.save(folder / "model.keras")
-    _write_json(folder / "metrics.json", metrics)
-    _write_history(folder / "history.csv", history)
+    model.save(folder / MODEL)
+    metrics.write(folder / METRICS)
+    _write_history(folder / HISTORY, history)
     _draw(folder, history, answers, model.class_names)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _write_history(path: Path, history: dict[str, list[float]]) -> None:
@@ -298,14 +360,14 @@ def _draw(
     answers: Answers,
     class_names: tuple[str, ...],
 ) -> None:
-    # Figures of their own, not pyplot's: no window, whatever the backend.
+    # These figures are not pyplot's: no window opens, whatever the backend.
     curves = Figure(figsize=(5, 3.5), layout="constrained")
     plot_curves(history, curves.subplots())
     confusion = Figure(confusion_size(len(class_names)), layout="constrained")
     true, predicted, counts = answers
     plot_confusion(true, predicted, class_names, confusion.subplots(), counts)
     with warnings.catch_warnings():
-        # Where no font on the machine has a class name's characters.
+        # No font on this machine may have the characters of a class name.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        curves.savefig(folder / "curves.png", dpi=150)
-        confusion.savefig(folder / "confusion.png", dpi=150)
+        curves.savefig(folder / CURVES, dpi=150)
+        confusion.savefig(folder / CONFUSION, dpi=150)

@@ -1,9 +1,13 @@
-"""The folder of a run: never overwritten unasked, never half-written, one at a time.
+"""The folder of a training run: one process at a time, complete results or none.
 
-While a run goes on, all that it writes lies in `.unfinished`, in its folder:
-`run.json`, what is being trained; `checkpoints`; then `results`, which is called `done`
-once all of it is written. Its files are moved out of there one by one. A run that was
-killed is taken up wherever in this it was: see `run_folder`.
+While a run goes on, everything that it writes is in the folder `.unfinished` inside its
+own folder: `run.json` says what is being trained, `checkpoints` holds the state of the
+training, and `results` the files of the run as they are written. Once all of them are
+written, `results` is renamed to `done` and its files are moved out one by one. A run
+that was killed at any of these moments is continued from there: see `run_folder`.
+
+What the files contain is in `rnn_keras.experiments.run_files`. Nothing here imports
+TensorFlow, so that a folder is refused before the seconds of its import.
 """
 
 import hashlib
@@ -16,19 +20,28 @@ from pathlib import Path
 from typing import Any
 
 from rnn_keras.utils.errors import InputError
-from rnn_keras.utils.files import _read_json, _sync, not_written, write_whole
+from rnn_keras.utils.files import (
+    read_json,
+    refuse_unwritable,
+    sync_folder,
+    write_whole,
+)
 
-FILES = ("model.keras", "metrics.json", "history.csv", "curves.png", "confusion.png")
+MODEL, METRICS, HISTORY = "model.keras", "metrics.json", "history.csv"
+CURVES, CONFUSION = "curves.png", "confusion.png"
+FILES = (MODEL, METRICS, HISTORY, CURVES, CONFUSION)
 UNFINISHED, FINISHED = ".unfinished", ".finished"
 
 
 class RunFolder:
-    """A run's folder while it is this process's.
+    """The folder of a run while this process writes there.
+
+    Args:
+        out: the folder itself.
 
     Attributes:
-        out: the folder itself.
-        checkpoints: where the run's state may be kept.
-        finished: whether this very run has finished, and its files are in `out`.
+        checkpoints: folder for the state of the training.
+        finished: whether this very run has finished and its files are in `out`.
     """
 
     def __init__(self, out: Path):
@@ -36,72 +49,70 @@ class RunFolder:
         self.aside = out / UNFINISHED
         self.checkpoints = self.aside / "checkpoints"
         self.finished = False
+        self._results, self._done = self.aside / "results", self.aside / "done"
+        self._identity = self.aside / "run.json"
 
     def has_checkpoints(self) -> bool:
-        """Whether there is a state to go on from."""
+        """Return whether there is a checkpoint to continue from."""
         return any(self.checkpoints.glob("*.npz"))
 
     @contextmanager
     def results(self) -> Iterator[Path]:
-        """A folder to write in, whose files become `out`'s when all are written.
+        """Give a folder whose files are moved to `out` once all are written.
 
         Raises:
             InputError: if they cannot be written.
         """
-        folder = self.aside / "results"
-        try:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            yield folder
-            for file in folder.iterdir():
+        with refuse_unwritable(self.out, can_resume=self.has_checkpoints):
+            shutil.rmtree(self._results, ignore_errors=True)
+            self._results.mkdir()
+            yield self._results
+            for file in self._results.iterdir():
                 with file.open("rb") as written:
                     os.fsync(written.fileno())
-            _sync(folder)
-            os.replace(folder, self.aside / "done")
-            self._move()
-        except OSError as error:
-            raise not_written(self.out, error, self.has_checkpoints()) from error
+            sync_folder(self._results)
+            os.replace(self._results, self._done)
+            self._move_done()
         self.finished = True
 
-    def _move(self) -> bool:
-        """Move what is done; whether there was anything."""
-        done = self.aside / "done"
-        if not done.is_dir():
-            return False
-        _sync(self.aside)
-        for file in sorted(done.iterdir()):
-            os.replace(file, self.out / file.name)
-        _sync(self.out)
-        return True
+    def open(self, identity: dict[str, Any] | None, force: bool) -> None:
+        """Continue what an earlier process left, if it is of this run; else begin.
 
-    def _take_up(self, run: dict[str, Any] | None, force: bool) -> None:
-        """Go on with what lies there, if it is of this run; else begin."""
+        Args:
+            identity: see `run_folder`.
+            force: see `run_folder`.
+
+        Raises:
+            InputError: if the folder holds an older run, or checkpoints of another
+                run, and `force` is not given.
+        """
         shutil.rmtree(self.out / FINISHED, ignore_errors=True)
-        before = _read_json(self.aside / "run.json")
-        moved = self._move()
-        ended = not force and run is not None and _run_of(self.out) == digest_of(run)
-        self.finished = ended or (moved and before == run)
+        earlier = read_json(self._identity)
+        moved = self._move_done()
+        known = identity is not None and run_of(self.out) == digest_of(identity)
+        self.finished = (known and not force) or (moved and earlier == identity)
         if self.finished:
             return
         if moved:
-            # Of the run whose files these were nothing else is needed.
-            before = None
-            for name in ("done", "checkpoints"):
-                shutil.rmtree(self.aside / name, ignore_errors=True)
+            # Those were the results of another run, which needs nothing else.
+            earlier = None
+            for folder in (self._done, self.checkpoints):
+                shutil.rmtree(folder, ignore_errors=True)
         _refuse_older(self.out, force)
-        if self.has_checkpoints() and before != run and not force:
-            other = [k for k in run or {} if (before or {}).get(k) != run[k]]
+        if earlier == identity:
+            return
+        if self.has_checkpoints() and not force:
+            other = _differing(identity or {}, earlier or {})
             raise InputError(
-                f"{self.out}: holds an unfinished run with other {_listed(other)}; "
+                f"{self.out}: holds an unfinished run with other {other}; "
                 "choose another folder, or give --force to begin anew"
             )
-        if before != run:
-            if self.checkpoints.exists():
-                shutil.rmtree(self.checkpoints)
-            write_whole(self.aside / "run.json", json.dumps(run).encode())
+        if self.checkpoints.exists():
+            shutil.rmtree(self.checkpoints)
+        write_whole(self._identity, json.dumps(identity).encode())
 
-    def _close(self) -> None:
-        """Leave nothing but the results, at one instant; or else the checkpoints."""
+    def close(self) -> None:
+        """Delete what is not needed any more: all but results, or else checkpoints."""
         if self.has_checkpoints() and not self.finished:
             return
         last = self.aside
@@ -109,66 +120,78 @@ class RunFolder:
             last = self.aside.rename(self.out / FINISHED)
         shutil.rmtree(last, ignore_errors=True)
 
+    def _move_done(self) -> bool:
+        """Move the files of `done` to `out`; return whether there was such a folder."""
+        if not self._done.is_dir():
+            return False
+        sync_folder(self.aside)
+        for file in sorted(self._done.iterdir()):
+            os.replace(file, self.out / file.name)
+        sync_folder(self.out)
+        return True
+
 
 def check_free(out: Path, force: bool = False) -> None:
-    """Refuse a folder that results cannot be written to, as far as that can be told.
+    """Refuse a folder that results cannot be written to, as far as can be told now.
 
     Raises:
-        InputError: if `out` holds an older run and `force` is not given, or
-            something that is no file stands in the way, or another process writes
-            there.
+        InputError: if `out` holds an older run and `force` is not given, or a folder
+            has the name of a result, or another process writes there.
     """
-    try:
-        # It may be this very run, which has finished or is about to.
-        if not _run_of(out) and not (out / UNFINISHED / "done").is_dir():
+    with refuse_unwritable(out):
+        # It may be this very run, which has finished or was killed just before.
+        if not run_of(out) and not (out / UNFINISHED / "done").is_dir():
             _refuse_older(out, force)
         if (out / UNFINISHED / "lock").exists():
             with _lock(out):
                 pass
-    except OSError as error:
-        raise not_written(out, error) from error
 
 
 @contextmanager
 def run_folder(
-    out: Path, force: bool = False, run: dict[str, Any] | None = None
+    out: Path, force: bool = False, identity: dict[str, Any] | None = None
 ) -> Iterator[RunFolder]:
-    """Hold a folder to write a run's results in.
+    """Hold a folder to write the results of a run in.
 
-    What an earlier process left unfinished there is gone on with if it was of the same
-    run. If this one ends early, its checkpoints stay, where there are any, and what was
-    in the folder before.
+    If an earlier process left the same run unfinished there, the run continues. If
+    this process ends early, its checkpoints stay, and so does what the folder held
+    before.
 
     Args:
-        out: made if it is not there.
-        force: replace an older run, and throw away another's checkpoints.
-        run: what makes it this run and no other, for JSON. `metrics.json` must have
-            its `digest_of` as "run".
+        out: the folder; made if it does not exist.
+        force: replace an older run, and delete checkpoints of another run.
+        identity: everything that the results of the run follow from, as JSON can hold
+            it. `metrics.json` must have the `digest_of` it as "run".
 
     Raises:
-        InputError: if `out` holds an older run and `force` is not given, or another
-            run's checkpoints; if another process is writing there; or if it cannot be
-            written.
+        InputError: if `out` holds an older run, or checkpoints of another run, and
+            `force` is not given; if another process is writing there; or if it cannot
+            be written.
     """
     out = Path(out)
     check_free(out, force)
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    missing = [folder for folder in (out, *out.parents) if not folder.exists()]
     folder = RunFolder(out)
     with ExitStack() as stack:
-        stack.callback(_remove_empty, made)
-        try:
+        stack.callback(_remove_empty, missing)
+        with refuse_unwritable(out, can_resume=folder.has_checkpoints):
             folder.aside.mkdir(parents=True, exist_ok=True)
             stack.enter_context(_lock(out))
-            stack.callback(folder._close)
-            folder._take_up(json.loads(json.dumps(run)), force)
-        except OSError as error:
-            raise not_written(out, error, folder.has_checkpoints()) from error
+            stack.callback(folder.close)
+            folder.open(json.loads(json.dumps(identity)), force)
         yield folder
 
 
-def digest_of(run: dict[str, Any]) -> str:
-    """A name for a run."""
-    return hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:16]
+def digest_of(identity: dict[str, Any]) -> str:
+    """Return a short name for a run: 16 hexadecimal digits."""
+    content = json.dumps(identity, sort_keys=True).encode()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def run_of(out: Path) -> str | None:
+    """Return which run the results in a folder belong to: its `digest_of`."""
+    metrics = read_json(out / METRICS)
+    return metrics.get("run") if isinstance(metrics, dict) else None
 
 
 @contextmanager
@@ -196,17 +219,13 @@ def _refuse_older(out: Path, force: bool) -> None:
             raise InputError(f"{out / name}: is no file; it is not replaced")
 
 
-def _run_of(out: Path) -> str | None:
-    """Which run the results in a folder are of."""
-    metrics = _read_json(out / "metrics.json")
-    return metrics.get("run") if isinstance(metrics, dict) else None
-
-
-def _remove_empty(made: list[Path]) -> None:
-    for folder in made:
-        with suppress(OSError):  # not empty, or never made
-            folder.rmdir()
-
-
-def _listed(names: list[str]) -> str:
+def _differing(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """Return the names whose values differ, as a list in words."""
+    names = [name for name in one if other.get(name) != one[name]]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):  # it is not empty, or was never made
+            folder.rmdir()

@@ -1,11 +1,11 @@
 """Sizes at which different cells can be compared.
 
-An LSTM of 64 units has four times the recurrent parameters of a SimpleRNN of 64, and
-takes longer: which of them is the better cell depends on what is held equal.
+An LSTM of 64 units has four times the recurrent parameters of a SimpleRNN of 64 units,
+and takes longer: which of them is the better cell depends on what is held equal.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import keras
@@ -15,7 +15,8 @@ from rnn_keras.training import loop
 from rnn_keras.training.batches import Batches
 from rnn_keras.utils.choices import CellName
 
-Match = Literal["units", "parameters", "seconds"]
+# What can be held equal across cells.
+HeldEqual = Literal["units", "parameters", "seconds"]
 _MOST_UNITS = 4096
 _STEPS = 12
 _PASSES = 4
@@ -24,20 +25,21 @@ _PASSES = 4
 def match_parameters(
     cells: Sequence[CellName], units: int, count: Callable[[CellName, int], int]
 ) -> dict[CellName, int]:
-    """Units at which all cells have about as many parameters as the largest.
+    """Return units at which all cells have about as many parameters as the largest.
 
     Args:
-        cells: to be compared.
-        units: of the cell that has the most parameters with so many.
-        count: from a cell and its units to the parameters of the network.
+        cells: cells to compare.
+        units: units of the cell that has the most parameters with that many.
+        count: returns the number of parameters of a network of a cell and its units.
     """
-    # W grows with the units, U with their square, and nothing with a higher power.
+    # The number of parameters is a polynomial of degree 2 in the units: of input
+    # weights and biases there are as many as units, of recurrent weights the square.
     sizes = units * np.array([1, 2, 3])
-    counts = {c: [count(c, int(n)) for n in sizes] for c in cells}
-    target = max(of_cell[0] for of_cell in counts.values())
+    counts = {cell: [count(cell, int(n)) for n in sizes] for cell in cells}
+    target = max(numbers[0] for numbers in counts.values())
     matched = {}
-    for cell, (of_units, of_double, of_triple) in counts.items():
-        square, line, rest = np.polyfit(sizes, (of_units, of_double, of_triple), 2)
+    for cell, numbers in counts.items():
+        square, line, rest = np.polyfit(sizes, numbers, 2)
         root = np.roots([square, line, rest - target]).max()
         matched[cell] = max(units, round(float(root.real)))
     return matched
@@ -46,31 +48,40 @@ def match_parameters(
 def match_seconds(
     cells: Sequence[CellName], units: int, seconds: Callable[[CellName, int], float]
 ) -> dict[CellName, int]:
-    """Units at which a step of all cells takes about as long as the slowest.
+    """Return units at which a step of all cells takes about as long as the slowest.
 
-    The size is doubled until it takes longer; the answer lies between the last two,
-    on the line through the logarithms of sizes and times. These are of the process
-    that asks, whose threads may be more than those of the processes that train.
+    The size is doubled until a step takes longer than the slowest. The answer lies
+    between the last two sizes, on the line through the logarithms of sizes and times.
+    The times are those of the process that asks, which may have more threads than the
+    processes that train.
 
     Args:
-        cells: to be compared.
-        units: of the cell that is slowest with so many.
-        seconds: from a cell and its units to the seconds of a training step.
+        cells: cells to compare.
+        units: units of the cell that is slowest with that many.
+        seconds: returns the seconds of a training step of a cell and its units.
     """
     taken = {cell: seconds(cell, units) for cell in cells}
     target = max(taken.values())
-    matched = {}
-    for cell in cells:
-        low, high, quicker, slower = units, units, taken[cell], taken[cell]
-        while slower < target and high < _MOST_UNITS:
-            low, quicker = high, slower
-            high *= 2
-            slower = seconds(cell, high)
-        share = 0.0
-        if slower > quicker:
-            share = min(1.0, np.log(target / quicker) / np.log(slower / quicker))
-        matched[cell] = round(low * (high / low) ** share)
-    return matched
+    return {cell: _units_taking(target, cell, units, taken, seconds) for cell in cells}
+
+
+def _units_taking(
+    target: float,
+    cell: CellName,
+    units: int,
+    taken: Mapping[CellName, float],
+    seconds: Callable[[CellName, int], float],
+) -> int:
+    """Return the units at which a step of `cell` takes `target` seconds."""
+    low, high, quicker, slower = units, units, taken[cell], taken[cell]
+    while slower < target and high < _MOST_UNITS:
+        low, quicker = high, slower
+        high *= 2
+        slower = seconds(cell, high)
+    share = 0.0
+    if slower > quicker:
+        share = min(1.0, np.log(target / quicker) / np.log(slower / quicker))
+    return round(low * (high / low) ** share)
 
 
 def step_seconds(
@@ -80,17 +91,18 @@ def step_seconds(
     epochs: int,
     batch_size: int,
 ) -> float:
-    """How long a training step of `network` takes on texts of the usual length.
+    """Return how long a training step of `network` takes on texts of usual length.
 
-    The least of several passes over a few batches, the first of which, where the
+    It is the least of several passes over a few batches. The first pass, in which the
     step is traced or compiled, does not count.
 
     Args:
-        network: compiled; its weights are trained by this.
+        network: compiled network; its weights are trained by this.
         ids: token ids `(texts, timesteps)`, padded on the right with 0.
         labels: class indices `(texts,)`.
-        epochs: that will be trained: many are compiled by XLA, few are not.
-        batch_size: texts in a step.
+        epochs: number of epochs that will be trained: steps of a long training are
+            compiled by XLA, those of a short one are not.
+        batch_size: number of texts in a step.
     """
     order = np.argsort((ids != 0).sum(axis=1), kind="stable")
     size = min(len(ids), _STEPS * batch_size)
@@ -99,20 +111,25 @@ def step_seconds(
     batches = Batches(
         ids[rows], labels[rows], batch_size=batch_size, num_lengths=1, multiple=4
     )
-    clock = _Clock()
-    passes = {"epochs": _PASSES, "callbacks": [clock]}
+    clock = _EpochClock()
     if keras.backend.backend() == "tensorflow":
-        compiled = loop.num_compiled_lengths(network, ids, epochs, batch_size) > 0
-        loop.fit(network, batches, None, compiled=compiled, **passes)
+        loop.fit(
+            network,
+            batches,
+            None,
+            compiled=loop.num_compiled_lengths(network, ids, epochs, batch_size) > 0,
+            epochs=_PASSES,
+            callbacks=[clock],
+        )
     else:
-        network.fit(batches, verbose=0, **passes)
+        network.fit(batches, verbose=0, epochs=_PASSES, callbacks=[clock])
     return min(clock.seconds[1:]) / len(batches)
 
 
-class _Clock(keras.callbacks.Callback):
-    """The seconds of every epoch."""
+class _EpochClock(keras.callbacks.Callback):
+    """Measures the seconds of every epoch."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.seconds: list[float] = []
 

@@ -78,7 +78,7 @@ def compare(
     """
     texts = texts_to_compare(classifier.preprocessor, length)
     ids = classifier.preprocessor.encode(texts).ids[:, :length]
-    expected = classifier._probabilities(ids)
+    expected = classifier.probabilities_of_ids(ids)
     lengths = (ids != 0).sum(axis=1)
     largest = 0.0
     for batch in _batches(path, format, texts, ids):

@@ -1,9 +1,11 @@
-from dataclasses import astuple, fields
+from dataclasses import astuple
 
 import numpy as np
 import pytest
 
-from rnn_keras.classification.recipe import Recipe, recipe_for
+from rnn_keras.classification.recipe import recipe_for, recipe_for_parts
+from rnn_keras.classification.settings import FitSettings, ModelSettings, Settings
+from rnn_keras.datasets.labelled import LabelledTexts, Splits
 
 
 def texts(n, words, longer=()):
@@ -58,8 +60,8 @@ def test_the_epochs_read_so_many_tokens():
 
 
 def test_cut_tokens_are_not_read():
-    given = texts(50, 4000)
-    assert recipe_for(given * 1200).epochs == recipe_for(texts(60_000, 400)).epochs
+    long, cut = (recipe_for(texts(50, n), count=10_000) for n in (4000, 400))
+    assert long.epochs == cut.epochs == 6
 
 
 @pytest.mark.parametrize("given", [[], [""], ["", ""]])
@@ -69,20 +71,19 @@ def test_no_words_are_no_trouble(given):
     assert (recipe.max_length, recipe.epochs) == (64, 10)
 
 
-def test_but_keeps_what_is_none():
+def test_settings_that_are_chosen_override_the_recipe():
     recipe = recipe_for(["a b c"])
-    assert recipe.but(epochs=None) == recipe
-    other = recipe.but(epochs=3, max_length=0)
+    assert recipe.override(Settings(units=3)) == recipe
+    other = recipe.override(ModelSettings(max_length=0), FitSettings(epochs=3))
     assert (other.epochs, other.max_length) == (3, 0)
-    assert {f.name for f in fields(Recipe)} == {
-        "unit",
-        "min_count",
-        "max_length",
-        "max_ngram",
-        "token_dropout",
-        "learning_rate",
-        "epochs",
-    }
+    assert other == recipe.override(Settings(epochs=3, max_length=0))
+
+
+def test_the_recipe_of_texts_in_parts_is_that_of_the_training_part():
+    train, other = (LabelledTexts(t, ["a"] * len(t)) for t in (texts(1000, 5), [""]))
+    splits = Splits(train, other, other, ())
+    assert recipe_for_parts(splits, None) == recipe_for(train.texts)
+    assert recipe_for_parts(splits, "character").unit == "character"
 
 
 def test_a_sample_is_enough():

@@ -7,10 +7,11 @@ import re
 import signal
 import threading
 import time
+from dataclasses import asdict
 
 import pytest
 
-from rnn_keras.classification.classifier import TextClassifier
+from rnn_keras.classification.settings import Settings
 from rnn_keras.cli.train import train
 
 FILES = ("model.keras", "metrics.json", "history.csv", "curves.png", "confusion.png")
@@ -155,11 +156,7 @@ def test_a_fault_in_a_process_of_its_own_has_no_traceback(tmp_path, start):
 
 def test_options_have_the_defaults_of_the_python_way():
     options = inspect.signature(train).parameters
-    python = {
-        **inspect.signature(TextClassifier.from_texts).parameters,
-        **inspect.signature(TextClassifier.fit).parameters,
-    }
-    shared = set(options) & set(python) - {"seed"}
-    assert {"unit", "cell", "units", "pooling", "epochs", "patience"} <= shared
-    for name in shared:
-        assert options[name].default == python[name].default, name
+    settings = asdict(Settings())
+    assert set(settings) <= set(options)
+    for name, default in settings.items():
+        assert options[name].default == default, name

@@ -51,9 +51,11 @@ def all_of(chunks):
 
 def parts_of(stream):
     return {
-        "train": all_of(stream.train()),
-        "validation": list(zip(*stream.validation, strict=True)),
-        "test": all_of(stream.test()),
+        "train": all_of(stream.read_train()),
+        "validation": list(
+            zip(stream.validation.texts, stream.validation.labels, strict=True)
+        ),
+        "test": all_of(stream.read_test()),
     }
 
 
@@ -109,10 +111,10 @@ def test_only_so_many_are_held_and_the_rest_is_trained_on(monkeypatch):
     stream = Stream("made", reader(pairs))
     parts = parts_of(stream)
     assert 50 <= len(parts["validation"]) <= 100
-    assert 250 <= len(stream.sample[0]) <= 500
+    assert 250 <= len(stream.sample) <= 500
     assert Counter(chain(*parts.values())) == Counter(pairs)
     assert {name: len(part) for name, part in parts.items()} == stream.sizes
-    sample = list(zip(*stream.sample, strict=True))
+    sample = list(zip(stream.sample.texts, stream.sample.labels, strict=True))
     assert Counter(sample) <= Counter(parts["train"])
     # From all over the file, as its place in it is nothing to a hash.
     thirds = [int(text.split()[-1]) * 3 // 4000 for text, _ in sample]
@@ -121,8 +123,8 @@ def test_only_so_many_are_held_and_the_rest_is_trained_on(monkeypatch):
 
 def test_a_small_sample_is_the_whole_training_part():
     stream = Stream("made", reader(rows(500)))
-    sample = list(zip(*stream.sample, strict=True))
-    assert Counter(sample) == Counter(all_of(stream.train()))
+    sample = list(zip(stream.sample.texts, stream.sample.labels, strict=True))
+    assert Counter(sample) == Counter(all_of(stream.read_train()))
 
 
 def test_a_test_of_its_own_is_never_trained_on():
@@ -252,7 +254,9 @@ def test_a_streamed_classifier_is_as_good_as_one_in_memory():
         **quick,
     )
     scores = [
-        count_answers(streamed.labels_of, stream.test()).score(streamed.class_names),
+        count_answers(streamed.labels_of, stream.read_test()).score(
+            streamed.class_names
+        ),
         whole.evaluate(test.texts, test.labels),
     ]
     # What can be reached is 0.75; of 1,200 texts three standard errors are 0.038.
@@ -261,7 +265,7 @@ def test_a_streamed_classifier_is_as_good_as_one_in_memory():
     assert scores[0]["n"] == stream.sizes["test"]
     assert streamed.linear is not None
     assert {"loss", "val_loss"} <= set(history)
-    assert streamed.evaluate_chunks(stream.test()) == scores[0]
+    assert streamed.evaluate_chunks(stream.read_test()) == scores[0]
 
 
 def test_texts_of_a_stream_are_cut():
@@ -273,7 +277,7 @@ def test_texts_of_a_stream_are_cut():
 def test_the_vocabulary_of_a_stream_is_that_of_its_training_part():
     stream = Stream("made", reader(rows(400)))
     streamed = TextClassifier.from_texts(stream, units=4)
-    texts, labels = zip(*all_of(stream.train()), strict=True)
+    texts, labels = zip(*all_of(stream.read_train()), strict=True)
     whole = TextClassifier.from_texts(texts, labels, units=4)
     found, expected = (c.preprocessor.get_vocabulary() for c in (streamed, whole))
     assert found == expected

@@ -1,42 +1,33 @@
 import json
-import random
-import threading
+import shutil
 from concurrent.futures import Executor, Future
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from rnn_keras.classification.classifier import TextClassifier
+from rnn_keras.classification.settings import Settings
 from rnn_keras.datasets.labelled import LabelledTexts
-from rnn_keras.experiments import comparison
-from rnn_keras.experiments.comparison import compare
-from rnn_keras.experiments.size_matching import (
-    match_parameters,
-    match_seconds,
-    step_seconds,
-)
-from rnn_keras.models.builders import build_classifier
+from rnn_keras.experiments.comparison import compare, models_of, write_summary
 from rnn_keras.plots.curves import plot_comparison
 from rnn_keras.scoring import score
 from rnn_keras.utils.errors import InputError
 
-GOOD = ["good", "fine", "nice", "great", "lovely"]
-BAD = ["bad", "poor", "awful", "nasty", "dull"]
-QUICK = {"embedding_dim": 4, "epochs": 2, "learning_rate": 0.02}
-SIZE = {"cells": ("simple_rnn", "gru"), "seeds": 2, "units": 4}
+QUICK = {
+    "embedding_dim": 4,
+    "epochs": 2,
+    "learning_rate": 0.02,
+    "bidirectional": False,
+}
+SIZE = {"cells": ("simple_rnn",), "seeds": 2, "units": 4}
 SCORES = ["model", "seed", "units", "parameters", "epochs", "accuracy", "macro_f1"]
 
 
-def splits(noise=0):
-    texts = [f"{a} {b} day {i}" for i in range(2) for a in GOOD for b in GOOD]
-    worse = [f"{a} {b} day {i}" for i in range(2) for a in BAD for b in BAD]
-    labels = ["pos"] * len(texts) + ["neg"] * len(worse)
-    labels[:noise] = ["neg"] * noise
-    return LabelledTexts(texts + worse, labels, "made").split()
-
-
 class Here(Executor):
-    """Runs a job when it is submitted, in this process; keeps count."""
+    """Runs a job in this process when it is submitted, and keeps count.
+
+    After so many jobs as `fail_after` says, each is interrupted before it begins.
+    """
 
     def __init__(self, fail_after=None):
         self.jobs, self.fail_after = [], fail_after
@@ -52,18 +43,27 @@ class Here(Executor):
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(made, tmp_path_factory):
+    """Return a comparison of one cell and its folder."""
     out = tmp_path_factory.mktemp("compared")
-    return compare(splits(10), out, executor=Here(), **SIZE, **QUICK), out
+    return compare(made(10).split(), out, executor=Here(), **SIZE, **QUICK), out
 
 
-def test_every_cell_has_every_seed_and_what_anyone_would_try_stands_beside(done):
+@pytest.fixture
+def copy(done, tmp_path):
+    """Return a copy of the folder, to change something in it."""
+    return shutil.copytree(done[1], tmp_path / "copy")
+
+
+def rows(compared):
+    return compared.table()[SCORES].to_dict("records")
+
+
+def test_every_cell_has_every_seed_and_the_baselines_stand_beside(done, made):
     table = done[0].table()
     assert table.groupby("model", sort=False).size().to_dict() == {
         "simple_rnn": 2,
         "simple_rnn+ngrams": 2,
-        "gru": 2,
-        "gru+ngrams": 2,
         "mean_embedding": 2,
         "tfidf_2": 1,
         "tfidf_1": 1,
@@ -72,153 +72,176 @@ def test_every_cell_has_every_seed_and_what_anyone_would_try_stands_beside(done)
     assert table["accuracy"].between(0, 1).all()
     assert (table.loc[table["model"] == "majority", "accuracy"] == 0.6).all()
     assert table.loc[table["model"] == "tfidf_1", "accuracy"].item() > 0.8
+    splits = made(10).split()
+    assert set(models_of(splits, SIZE["cells"], **QUICK)) == set(done[0].models)
+    without = models_of(splits, SIZE["cells"], Settings(linear=False))
+    assert "simple_rnn+ngrams" not in without
 
 
-def test_models_of_characters_stand_beside_characters():
-    every = comparison.contestants(["ada", "eve"] * 10, {"gru": 4}, {})
-    linear = {c.model: c.settings for c in every if c.model.startswith("tfidf")}
-    assert list(linear) == ["tfidf_3", "tfidf_2", "tfidf_1"]
-    assert all(s["unit"] == "character" for s in linear.values())
-
-
-def test_a_run_is_the_training_that_a_person_would_make(done):
-    data = splits(10)
-    classifier = TextClassifier.from_texts(
-        data.train.texts,
-        data.train.labels,
-        cell="gru",
-        units=4,
-        seed=1,
-        embedding_dim=4,
-    )
-    classifier.fit(
-        data.train.texts,
-        data.train.labels,
-        validation_data=(data.validation.texts, data.validation.labels),
-        epochs=2,
-        learning_rate=0.02,
-        seed=1,
-    )
-    predicted = [p.label for p in classifier.predict(data.test.texts)]
-    scores = score(data.test.labels, predicted, classifier.class_names)
-    table = done[0].table().set_index(["model", "seed"])
-    row = table.loc[("gru+ngrams", 1)]
-    assert row["accuracy"] == pytest.approx(scores["accuracy"])
-    assert row["macro_f1"] == pytest.approx(scores["macro_f1"])
-    alone = table.loc[("gru", 1), "parameters"]
-    assert alone == classifier.network.count_params()
-    path = classifier.linear
-    assert row["parameters"] == alone + path.rows * path.num_classes
+def test_the_scores_are_those_of_the_predictions(done, made):
+    names = done[0].class_names
+    true = made(10).split().test.labels
+    for (_, row), result in zip(done[0].table().iterrows(), done[0].runs, strict=True):
+        scores = score(true, [names[i] for i in result.predicted], names)
+        assert row["accuracy"] == pytest.approx(scores["accuracy"])
+        assert row["macro_f1"] == pytest.approx(scores["macro_f1"])
 
 
 def test_the_summary_is_of_the_table(done):
     compared = done[0]
-    table, summary = compared.table(), compared.summary("gru", "macro_f1")
+    table, summary = compared.table(), compared.summary("simple_rnn", "macro_f1")
     assert list(summary.index) == compared.models
     means = table.groupby("model")["macro_f1"].mean()
     for model, row in summary.iterrows():
         assert row["macro_f1"] == pytest.approx(means[model])
         assert row["low"] <= row["macro_f1"] <= row["high"]
-        difference = means[model] - means["gru"]
+        difference = means[model] - means["simple_rnn"]
         assert row["difference"] == pytest.approx(difference)
         assert row["difference_low"] <= difference <= row["difference_high"]
-    for wrong in (("lstm", "accuracy"), ("gru", "recall")):
-        with pytest.raises(
-            ValueError, match=f"'{wrong[wrong[0] == 'gru']}' is none of"
-        ):
-            compared.summary(*wrong)
+    with pytest.raises(ValueError, match="'lstm' is none of simple_rnn, "):
+        compared.summary("lstm")
+    with pytest.raises(ValueError, match="'recall' is none of accuracy, macro_f1"):
+        compared.summary(metric="recall")
 
 
-def test_an_interrupted_comparison_goes_on_where_it_stopped(done, tmp_path):
-    arguments = {**SIZE, **QUICK, "cells": ("gru",)}
+def test_an_interrupted_comparison_continues_where_it_stopped(done, made, copy):
+    expected = {path.name for path in (copy / "runs").iterdir()}
+    for name in ("simple_rnn-4-1", "tfidf_2-0-0", "tfidf_1-0-0", "majority-0-0"):
+        (copy / "runs" / f"{name}.json").unlink()
+    arguments = {**SIZE, **QUICK}
     with pytest.raises(KeyboardInterrupt):
-        compare(splits(10), tmp_path, executor=Here(fail_after=3), **arguments)
-    kept = list((tmp_path / "runs").glob("*.json"))
-    assert len(kept) == 3
-    lines = []
-    again = Here()
+        compare(made(10).split(), copy, executor=Here(fail_after=2), **arguments)
+    assert len(list((copy / "runs").iterdir())) == len(expected) - 2
+    lines, again = [], Here()
     compared = compare(
-        splits(10), tmp_path, executor=again, report=lines.append, **arguments
+        made(10).split(), copy, executor=again, report=lines.append, **arguments
     )
-    assert len(again.jobs) == 7 - 3
-    assert lines[-1] == "3 of 7 runs are there already"
-    whole = done[0].table()
-    whole = whole[~whole["model"].str.startswith("simple_rnn")]
-    scores = [t[SCORES].to_dict("records") for t in (whole, compared.table())]
-    assert scores[0] == scores[1]
-    more = Here()
-    compare(splits(10), tmp_path, executor=more, **{**arguments, "seeds": 3})
+    assert len(again.jobs) == 2
+    assert lines == ["units: simple_rnn 4", "5 of 7 runs are there already"]
+    assert rows(compared) == rows(done[0])
+    assert {path.name for path in (copy / "runs").iterdir()} == expected
+    # Of more seeds only the new ones are missing.
+    more = Here(fail_after=0)
+    with pytest.raises(KeyboardInterrupt):
+        compare(made(10).split(), copy, executor=more, **{**arguments, "seeds": 3})
     assert {seed for _, seed in more.jobs} == {2}
-    assert not list(tmp_path.rglob("tmp*"))
 
 
-def test_the_folder_of_another_comparison_is_refused_or_replaced(done, tmp_path):
-    out = tmp_path / "out"
-    arguments = {"cells": ("gru",), "seeds": 1, "units": 2, **QUICK}
-    compare(splits(), out, executor=Here(), **arguments)
-    with pytest.raises(InputError, match="holds a comparison of other texts; choose"):
-        compare(splits(5), out, executor=Here(), **arguments)
-    with pytest.raises(InputError, match="holds a comparison of other settings; "):
-        compare(splits(), out, executor=Here(), **{**arguments, "epochs": 1})
-    assert len(list((out / "runs").iterdir())) == 5
+def test_settings_that_are_the_default_may_be_given_or_left_out(done, made, copy):
+    same = {"linear": True, "unit": None, "patience": 3, "epochs": np.int64(2)}
     here = Here()
-    compare(splits(5), out, executor=here, force=True, **arguments)
-    assert len(here.jobs) == 5
-    # What the texts settle by themselves may be said or left out.
-    same = {**arguments, "linear": True, "unit": None, "epochs": np.int64(2)}
-    again = Here()
-    compare(splits(5), out, executor=again, **same)
-    assert again.jobs == []
-    broken = out / "runs" / "gru-2-0.json"
-    broken.write_text("[{")
-    with pytest.raises(InputError, match=r"gru-2-0\.json: cannot be read"):
-        compare(splits(5), out, executor=Here(), **arguments)
-    (out / "comparison.json").write_text("{")
-    with pytest.raises(InputError, match=r"comparison\.json: cannot be read"):
-        compare(splits(5), out, executor=Here(), **arguments)
-    anew = Here()
-    compare(splits(5), out, executor=anew, force=True, **arguments)
-    assert len(anew.jobs) == 5
+    compare(made(10).split(), copy, executor=here, **{**SIZE, **QUICK, **same})
+    assert here.jobs == []
+    manifest = json.loads((copy / "comparison.json").read_text())
+    assert manifest["settings"] == {"linear": True, **QUICK}
+    # An earlier version wrote them if they were given.
+    manifest["settings"] |= {"patience": 3, "batch_size": 32}
+    (copy / "comparison.json").write_text(json.dumps(manifest))
+    compare(made(10).split(), copy, executor=here, **SIZE, **QUICK)
+    assert here.jobs == []
 
 
-def test_files_of_others_are_left_alone(tmp_path):
-    (tmp_path / "runs").mkdir()
-    mine = tmp_path / "runs" / "a-b-c.json"
-    mine.write_text("[]")
-    arguments = {"cells": ("gru",), "seeds": 1, "units": 2, **QUICK}
-    compare(splits(), tmp_path, executor=Here(), min_count=3, **arguments)
-    assert mine.read_text() == "[]"
-    with pytest.raises(
-        ValueError, match=r"`match` must be one of .* Received: 'params'"
+def test_the_folder_of_another_comparison_is_refused_or_replaced(made, copy):
+    arguments = {**SIZE, **QUICK}
+    for texts, changed, other in (
+        (made(), {}, "texts"),
+        (made(10), {"epochs": 1}, "settings"),
+        (made(), {"linear": False}, "texts and settings"),
     ):
-        compare(splits(), match="params")
+        with pytest.raises(
+            InputError, match=f"holds a comparison of other {other}; choose"
+        ):
+            compare(texts.split(), copy, **{**arguments, **changed})
+    assert len(list((copy / "runs").iterdir())) == 7
+    mine = copy / "runs" / "notes.txt"
+    mine.write_text("mine")
+    here = Here(fail_after=0)
+    with pytest.raises(KeyboardInterrupt):
+        compare(made().split(), copy, executor=here, force=True, **arguments)
+    assert len(here.jobs) == 7
+    assert list((copy / "runs").iterdir()) == [mine]
+    manifest = json.loads((copy / "comparison.json").read_text())
+    assert manifest["texts"] == made().split().digest()
+    assert manifest["cells"] == ["simple_rnn"]
 
 
-def test_other_threads_that_draw_random_numbers_change_nothing(done):
-    stop = threading.Event()
-
-    def draw():
-        while not stop.is_set():
-            random.random()
-
-    thread = threading.Thread(target=draw)
-    thread.start()
-    try:
-        (contestant,) = (
-            c
-            for c in comparison.contestants(splits(10).train.texts, {"gru": 4}, QUICK)
-            if c.model == "gru"
-        )
-        runs = comparison.run(contestant, 1, splits(10))
-    finally:
-        stop.set()
-        thread.join()
-    expected = [r for r in done[0].runs if r.model in ("gru", "gru+ngrams")]
-    expected = [r.predicted for r in expected if r.seed == 1]
-    assert [r.predicted for r in runs] == expected
+def test_damaged_files_are_named(made, copy):
+    splits, arguments = made(10).split(), {**SIZE, **QUICK}
+    (copy / "runs" / "tfidf_1-0-0.json").write_text("[{")
+    with pytest.raises(InputError, match=r"tfidf_1-0-0\.json: cannot be read"):
+        compare(splits, copy, **arguments)
+    for damaged in ("{", "[]", '{"settings": []}'):
+        (copy / "comparison.json").write_text(damaged)
+        with pytest.raises(InputError, match=r"comparison\.json: cannot be read"):
+            compare(splits, copy, **arguments)
+    anew = Here(fail_after=0)
+    with pytest.raises(KeyboardInterrupt):
+        compare(splits, copy, executor=anew, force=True, **arguments)
+    assert len(anew.jobs) == 7
 
 
-def test_two_dask_workers_give_the_table_of_one_process(done):
+def test_what_cannot_be_compared_is_refused(made):
+    none = made().split()._replace(test=LabelledTexts([], []))
+    with pytest.raises(InputError, match="made: too few texts to test any"):
+        compare(none)
+    message = r"`match` must be one of .* Received: 'params'"
+    with pytest.raises(ValueError, match=message):
+        compare(made().split(), match="params")
+    with pytest.raises(TypeError, match="unitz"):
+        compare(made().split(), unitz=3)
+
+
+def test_a_kept_result_is_json_that_anyone_can_read(done):
+    (kept,) = json.loads((done[1] / "runs" / "tfidf_2-0-0.json").read_text())
+    assert kept["model"] == "tfidf_2"
+    assert kept == asdict(next(r for r in done[0].runs if r.model == "tfidf_2"))
+
+
+def test_tables_and_a_figure_are_written(done, tmp_path):
+    summary = write_summary(done[0], tmp_path, "tfidf_1", "macro_f1")
+    assert summary.equals(done[0].summary("tfidf_1", "macro_f1"))
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "runs.csv",
+        "summary.csv",
+        "comparison.png",
+    }
+    with pytest.raises(InputError, match="gone: cannot be written"):
+        write_summary(done[0], tmp_path / "gone", "tfidf_1", "accuracy")
+
+
+def test_the_plot_shows_every_model_but_the_majority(done):
+    compared = done[0]
+    summary = compared.summary()
+    ax = plot_comparison(summary, compared.table())
+    names = [label.get_text().split(" ")[0] for label in ax.get_yticklabels()]
+    best = summary.drop(index="majority").sort_values("accuracy").index
+    assert names == list(best)
+    ends = [tuple(line.get_xdata()) for line in ax.lines]
+    for _, row in summary.drop(index="majority").iterrows():
+        assert (row["low"], row["high"]) in ends
+    assert f"(majority class: {summary.loc['majority', 'accuracy']:.3f})" in (
+        ax.get_xlabel()
+    )
+
+
+@pytest.fixture(scope="module")
+def two_cells(made):
+    cells = {"cells": ("simple_rnn", "gru"), "seeds": 2, "units": 4}
+    arguments = {**cells, **QUICK, "bidirectional": True}
+    return arguments, compare(made(10).split(), executor=Here(), **arguments)
+
+
+@pytest.mark.exhaustive
+def test_cells_are_matched_in_parameters(two_cells):
+    table = two_cells[1].table().set_index("model")
+    assert table.loc["gru", "units"].eq(4).all()
+    assert table.loc["simple_rnn", "units"].gt(4).all()
+    first, second = (table.loc[c, "parameters"].max() for c in ("gru", "simple_rnn"))
+    assert abs(first - second) < 0.2 * first
+
+
+@pytest.mark.exhaustive
+def test_two_dask_workers_give_the_table_of_one_process(two_cells, made):
     distributed = pytest.importorskip("distributed")
     with (
         distributed.LocalCluster(
@@ -231,87 +254,31 @@ def test_two_dask_workers_give_the_table_of_one_process(done):
         distributed.Client(cluster) as client,
         client.get_executor() as executor,
     ):
-        compared = compare(splits(10), executor=executor, **SIZE, **QUICK)
+        compared = compare(made(10).split(), executor=executor, **two_cells[0])
         workers = len(client.scheduler_info()["workers"])
     assert workers == 2
-    tables = [c.table()[SCORES].to_dict("records") for c in (done[0], compared)]
-    assert tables[0] == tables[1]
-    for mine, theirs in zip(done[0].runs, compared.runs, strict=True):
+    assert rows(compared) == rows(two_cells[1])
+    for mine, theirs in zip(two_cells[1].runs, compared.runs, strict=True):
         assert mine.predicted == theirs.predicted
 
 
-def test_by_default_processes_of_this_machine_make_the_runs(done):
-    small = {"cells": ("simple_rnn",), "seeds": 1, "units": 4, "match": "units"}
-    compared = compare(splits(10), **small, **QUICK)
-    table = done[0].table()
-    first = table[table["model"].isin(compared.models) & (table["seed"] == 0)]
-    # Of a SimpleRNN matched to a GRU the units differ.
-    first = first[~first["model"].str.startswith("simple_rnn")]
-    mine = compared.table()
-    mine = mine[~mine["model"].str.startswith("simple_rnn")]
-    assert mine[SCORES].to_dict("records") == first[SCORES].to_dict("records")
+@pytest.mark.exhaustive
+def test_by_default_processes_of_this_machine_do_the_training(done, made):
+    arguments = {**SIZE, **QUICK, "seeds": 1, "match": "units"}
+    compared = compare(made(10).split(), **arguments)
+    first = [row for row in rows(done[0]) if row["seed"] == 0]
+    assert rows(compared) == first
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_matched_parameters_are_within_what_one_unit_makes(bidirectional):
-    def count(cell, units):
-        return build_classifier(
-            50, 3, cell=cell, units=units, embedding_dim=16, bidirectional=bidirectional
-        ).count_params()
-
-    cells = ("simple_rnn", "lstm", "gru")
-    sizes = match_parameters(cells, 12, count)
-    assert sizes["lstm"] == 12 < sizes["gru"] < sizes["simple_rnn"]
-    target = count("lstm", 12)
-    for cell, units in sizes.items():
-        nearest = abs(count(cell, units) - target)
-        assert nearest <= abs(count(cell, units + 1) - target)
-        assert nearest <= abs(count(cell, units - 1) - target)
-
-
-def test_matched_seconds_follow_the_times_of_the_steps():
-    """Steps of 1 + units^1.5 ms, four times that of an LSTM; a cell never slower."""
-    cost = {"simple_rnn": 1, "lstm": 4, "gru": 3}
-    times = {}
-
-    def seconds(cell, units):
-        times[cell, units] = cost[cell] * units**1.5
-        return times[cell, units]
-
-    sizes = match_seconds(tuple(cost), 10, seconds)
-    assert sizes == {"simple_rnn": 25, "lstm": 10, "gru": 12}
-    assert len(times) == 3 + 2 + 1
-
-
-def test_a_step_is_timed_on_texts_of_the_usual_length():
-    network = build_classifier(20, 2, units=4, embedding_dim=4)
-    network.compile("adam", "sparse_categorical_crossentropy")
-    ids = np.ones((40, 9), np.int32)
-    assert 0 < step_seconds(network, ids, np.zeros(40, int), 1, 8) < 5
-
-
-def test_texts_without_a_test_part_are_refused():
-    none = splits()._replace(test=LabelledTexts([], []))
-    with pytest.raises(InputError, match="made: too few texts to test any"):
-        compare(none)
-
-
-def test_a_kept_run_is_json_that_anyone_can_read(done):
-    (run, *_) = json.loads((done[1] / "runs" / "tfidf_2-0-0.json").read_text())
-    assert run["model"] == "tfidf_2"
-    assert len(run["predicted"]) == len(splits(10).test)
-
-
-def test_the_plot_shows_every_model_but_the_majority(done):
-    compared = done[0]
-    summary = compared.summary()
-    ax = plot_comparison(summary, compared.table())
-    names = [label.get_text().split(" ")[0] for label in ax.get_yticklabels()]
-    best = summary.drop(index="majority").sort_values("accuracy").index
-    assert names == list(best)
-    ends = [tuple(line.get_xdata()) for line in ax.lines[: 2 * len(best)]]
-    for _, row in summary.drop(index="majority").iterrows():
-        assert (row["low"], row["high"]) in ends
-    assert f"(majority class: {summary.loc['majority', 'accuracy']:.3f})" in (
-        ax.get_xlabel()
-    )
+@pytest.mark.exhaustive
+def test_cells_can_be_matched_in_seconds(made):
+    arguments = {**QUICK, "units": 4, "seeds": 1, "match": "seconds"}
+    lines = []
+    with pytest.raises(KeyboardInterrupt):
+        compare(
+            made(10).split(),
+            executor=Here(fail_after=0),
+            report=lines.append,
+            **arguments,
+        )
+    assert lines[0].startswith("units: simple_rnn ")

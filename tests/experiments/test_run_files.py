@@ -1,10 +1,17 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from rnn_keras.datasets.labelled import LabelledTexts
 from rnn_keras.experiments import run_files
-from rnn_keras.experiments.run_files import is_run, load_source, read_run, texts_of_run
+from rnn_keras.experiments.run_files import (
+    RunMetrics,
+    is_run,
+    load_source,
+    read_run,
+    texts_of_run,
+)
 from rnn_keras.utils.errors import InputError
 
 SCORES = {"accuracy": 0.9, "f1": {"a": 0.9, "b": 0.9}, "n": 20, "macro_f1": 0.9}
@@ -19,6 +26,8 @@ METRICS = {
     "texts": {"train": 70, "validation": 10, "test": 20},
     "settings": {},
 }
+# An older run, whose file has only what was needed from the beginning.
+OLDER = RunMetrics(**METRICS)
 HISTORY = "epoch,loss,val_loss\n1,0.7,0.6\n2,nan,0.5\n"
 
 
@@ -34,7 +43,9 @@ def test_a_run_is_read_back(tmp_path):
     assert not is_run(tmp_path)
     run = read_run(folder(tmp_path))
     assert is_run(tmp_path)
-    assert run.metrics == METRICS
+    assert run.metrics == OLDER
+    assert not run.metrics.streamed
+    assert run.metrics.labels is None
     assert run.history["val_loss"] == [0.6, 0.5]
     assert run.history["loss"][1] != run.history["loss"][1]  # nan is a number here
     assert set(run.history) == {"loss", "val_loss"}
@@ -121,30 +132,40 @@ def test_a_history_that_is_no_text_is_named(tmp_path):
         read_run(tmp_path)
 
 
+def test_metrics_are_read_as_they_were_written(tmp_path):
+    metrics = replace(
+        OLDER, labels={"a": 35, "b": 35}, streamed=True, run="0a", epochs=3
+    )
+    folder(tmp_path)
+    metrics.write(tmp_path / "metrics.json")
+    assert read_run(tmp_path).metrics == metrics
+    # Another version may write more.
+    content = json.loads((tmp_path / "metrics.json").read_text()) | {"colour": "red"}
+    (tmp_path / "metrics.json").write_text(json.dumps(content))
+    assert read_run(tmp_path).metrics == metrics
+
+
 def test_the_texts_of_a_run_are_known_by_their_numbers_and_classes():
     texts = [f"text {i}" for i in range(100)]
     corpus = LabelledTexts(texts, ["a", "b"] * 50, "mine")
-    assert texts_of_run(METRICS, corpus) == corpus.split(seed=0)
+    assert texts_of_run(OLDER, corpus) == corpus.split(seed=0)
     other = LabelledTexts(texts, ["a", "c"] * 50)
-    assert texts_of_run(METRICS, other) is None
-    assert texts_of_run(METRICS, corpus[range(90)]) is None
-    assert texts_of_run(METRICS, LabelledTexts(texts, ["a"] * 100)) is None
+    assert texts_of_run(OLDER, other) is None
+    assert texts_of_run(OLDER, corpus[range(90)]) is None
+    assert texts_of_run(OLDER, LabelledTexts(texts, ["a"] * 100)) is None
+    assert texts_of_run(replace(OLDER, streamed=True), corpus) is None
 
 
 def test_a_source_that_is_not_here_is_none(tmp_path, monkeypatch):
-    assert len(load_source(METRICS)) == 4
-    assert load_source({"source": str(tmp_path / "gone.csv")}) is None
-    # No run is a reason for a download.
+    assert len(load_source(OLDER)) == 4
+    assert load_source(replace(OLDER, streamed=True)) is None
+    assert load_source(replace(OLDER, source=str(tmp_path / "gone.csv"))) is None
+    # Nothing is downloaded only because a run is looked at.
     monkeypatch.setenv("RNN_KERAS_CACHE", str(tmp_path))
-    assert load_source({"source": "imdb"}) is None
+    assert load_source(replace(OLDER, source="imdb")) is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_texts_of_a_stream_are_not_read_whole(monkeypatch):
-    texts = [f"text {i}" for i in range(100)]
-    corpus = LabelledTexts(texts, ["a", "b"] * 50, "mine")
-    assert texts_of_run(METRICS, corpus) is not None
-    assert texts_of_run({**METRICS, "streamed": True}, corpus) is None
-    assert load_source({**METRICS, "streamed": True}) is None
+def test_a_source_that_hardly_fits_into_memory_is_not_read(monkeypatch):
     monkeypatch.setattr(run_files, "is_large", lambda source: source == "seed")
-    assert load_source(METRICS) is None
+    assert load_source(OLDER) is None
