@@ -1,8 +1,11 @@
-"""Texts with a label each, and how they are divided for training, validation, test.
+"""Labelled texts, their split for training, validation and test, and class names.
 
-No text stands on two sides, and exact repeats are left out.
+`LabelledTexts` holds texts in memory and splits them into `Splits`. `SplitTexts` is the
+interface of `Splits` and of `rnn_keras.datasets.streaming.Stream`: classifiers are
+trained on either. The functions at the end turn labels into class names and indices.
 
-Class names and their indices, from labels that are words or numbers.
+No text is in two parts, and exact repeats are left out. How files are read is decided
+elsewhere.
 """
 
 import hashlib
@@ -18,17 +21,24 @@ import numpy as np
 from rnn_keras.utils.errors import InputError, check_pairs
 from rnn_keras.utils.messages import count_of, shorten
 
+# The shares of all texts that are held out by default.
+VALIDATION_SHARE, TEST_SHARE = 0.1, 0.2
+TRAIN_SHARE = 0.7
+
+# Some texts and as many labels, read at one time.
+Texts = tuple[list[str], list[str]]
+
 
 @dataclass(frozen=True)
 class LabelledTexts:
-    """Texts with a label each.
+    """Texts in memory, with one label each.
 
     Attributes:
-        texts: white space at both ends removed; none empty.
-        labels: one a text.
-        source: where they come from.
-        notes: what was left out in reading, a sentence each.
-        test: the official test part, where the corpus has one.
+        texts: the texts, without white space at both ends; none is empty.
+        labels: the label of each text.
+        source: where the texts come from.
+        notes: what was left out while reading, one sentence each.
+        test: the official test part, if the corpus has one.
     """
 
     texts: list[str]
@@ -41,40 +51,44 @@ class LabelledTexts:
         return len(self.texts)
 
     def __getitem__(self, rows: Sequence[int]) -> "LabelledTexts":
-        """The texts at the positions `rows`, in that order."""
+        """Return the texts at the positions `rows`, in that order."""
         return LabelledTexts(
             [self.texts[i] for i in rows], [self.labels[i] for i in rows], self.source
         )
 
     def split(
-        self, *, validation: float = 0.1, test: float = 0.2, seed: int = 0
+        self,
+        *,
+        validation: float = VALIDATION_SHARE,
+        test: float = TEST_SHARE,
+        seed: int = 0,
     ) -> "Splits":
-        """Divide at random, with the same share of each class in every part.
+        """Split at random, with the same share of each class in every part.
 
-        Exact repeats (same text, same label) are left out first. A text that
-        occurs with several labels keeps them, all on one side. Where the corpus
-        has an official test part, that is the test, and training texts that
-        occur in it are left out.
+        Exact repeats (same text, same label) are left out first. A text that has
+        several labels keeps them, all in one part. If the corpus has an official test
+        part, it is used as the test part, and training texts that occur in it are left
+        out.
 
         Args:
-            validation: share of all texts held out to decide when to stop.
-            test: share held out for the final scores; of no meaning where there
-                is an official test part. Both shares grow where a part would be
-                smaller than the number of classes, and there is no part where
-                that leaves too few for training.
-            seed: of the division.
+            validation: share of all texts that is held out to decide when to stop.
+            test: share of all texts that is held out for the final scores; ignored if
+                there is an official test part. A part that would have fewer texts than
+                there are classes gets more; if too few texts would then be left for
+                training, the part stays empty.
+            seed: seed of the split.
 
         Raises:
-            InputError: if there is one class only, or a class with one text only,
-                or the test part has other classes.
-            ValueError: if the shares are not between 0 and 1 together.
+            InputError: if there is only one class, a class has only one text, or the
+                test part has other classes.
+            ValueError: if a share is negative, or their sum is not below 1.
         """
         if validation < 0 or test < 0 or validation + test >= 1:
             raise ValueError(
                 "`validation` and `test` must be shares whose sum is below 1. "
                 f"Received: validation={validation}, test={test}"
             )
-        rows_of, notes = self._distinct()
+        rows_of, notes = self._distinct_texts()
         counts = self.class_sizes()
         if not counts:
             raise InputError(f"{self.source}: every training text is also in the test")
@@ -83,17 +97,18 @@ class LabelledTexts:
             check_test_labels(self.source, set(counts), self.test.labels)
 
         labels_of = {t: {self.labels[i] for i in rows} for t, rows in rows_of.items()}
-        # To stratify, a text with several labels counts for the rarest of them.
+        # For stratifying, a text with several labels belongs to the rarest of them.
         stratum = {
             text: min(labels, key=lambda label: (counts[label], label))
             for text, labels in labels_of.items()
         }
-        train, tested = list(rows_of), []
+        train = list(rows_of)
+        tested: list[str] = []
         if self.test is None:
-            train, tested = _divide(train, stratum, test, seed)
+            train, tested = _hold_out(train, stratum, test, seed)
             validation = validation / (1 - test)
-        train, validated = _divide(train, stratum, validation, seed)
-        # A class that only texts of several labels have must be trained on.
+        train, validated = _hold_out(train, stratum, validation, seed)
+        # If only texts with several labels have a class, one must be trained on.
         known = {label for text in train for label in labels_of[text]}
         needed = {t for t in (*tested, *validated) if not labels_of[t] <= known}
 
@@ -108,16 +123,17 @@ class LabelledTexts:
         )
 
     def class_sizes(self) -> Counter[str]:
-        """Different texts of each class, without those of the test part."""
+        """Count the distinct texts of each class that are not in the test part."""
         held_out = set() if self.test is None else set(self.test.texts)
         pairs = dict.fromkeys(zip(self.texts, self.labels, strict=True))
         return Counter(label for text, label in pairs if text not in held_out)
 
-    def _distinct(self) -> tuple[dict[str, list[int]], list[str]]:
-        """The rows of each different text, and what was left out.
+    def _distinct_texts(self) -> tuple[dict[str, list[int]], list[str]]:
+        """Find the rows to split, and leave out repeats and texts of the test part.
 
-        Of rows that repeat text and label the first stays; texts of the test part
-        have none.
+        Returns:
+            The rows of each distinct text, one for each of its labels; and notes on
+            what was left out.
         """
         held_out = set() if self.test is None else set(self.test.texts)
         rows_of: dict[str, list[int]] = {}
@@ -137,16 +153,33 @@ class LabelledTexts:
         return rows_of, notes
 
 
-# Some texts and as many labels, read at one time.
-Texts = tuple[list[str], list[str]]
+def _hold_out(
+    texts: list[str], stratum: dict[str, str], share: float, seed: int
+) -> tuple[list[str], list[str]]:
+    """Split off a share of each stratum; returns what stays and what is held out."""
+    from sklearn.model_selection import train_test_split
+
+    counts = Counter(stratum[text] for text in texts)
+    # A class with a single text cannot be split: the text stays.
+    alone = [text for text in texts if counts[stratum[text]] < 2]
+    rest = [text for text in texts if counts[stratum[text]] > 1]
+    classes = len(counts) - len(alone)
+    size = max(round(share * len(texts)), classes)
+    if share <= 0 or not rest or len(rest) - size < classes:
+        return texts, []
+    labels = [stratum[text] for text in rest]
+    kept, held_out = train_test_split(
+        rest, test_size=size, random_state=seed, stratify=labels
+    )
+    return alone + kept, held_out
 
 
 class SplitTexts(Protocol):
-    """Labelled texts in three parts: what a classifier is trained and scored on.
+    """Labelled texts in three parts, on which a classifier is trained and scored.
 
-    `Splits` holds all texts in memory. `rnn_keras.datasets.streaming.Stream` reads
-    them from a table each time they are asked for. Whoever trains on either uses only
-    what stands here.
+    `Splits` holds all texts in memory; `rnn_keras.datasets.streaming.Stream` reads them
+    from a table whenever they are needed. Code that trains uses only what is here, so
+    it works with both.
     """
 
     @property
@@ -155,7 +188,7 @@ class SplitTexts(Protocol):
 
     @property
     def window(self) -> int | None:
-        """Number of training texts in memory at a time; `None`: all of them."""
+        """Number of training texts in memory at a time; `None` if all are."""
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -174,7 +207,7 @@ class SplitTexts(Protocol):
         """Training texts that fit in memory: all of them, or a sample."""
 
     def class_names(self) -> list[str]:
-        """Return the classes to learn, in order: see `class_names_of`."""
+        """Return the classes to learn, in the order of `class_names_of`."""
 
     def read_train(self) -> Iterator[Texts]:
         """Yield the training texts with their labels, some at a time."""
@@ -183,13 +216,18 @@ class SplitTexts(Protocol):
         """Yield the test texts with their labels, some at a time."""
 
     def digest(self) -> str:
-        """Return a name for exactly these texts and labels in these parts."""
+        """Return a hash of exactly these texts and labels in these parts."""
 
 
 class Splits(NamedTuple):
-    """Three parts of a corpus that share no text, and what was left out.
+    """Three parts of a corpus in memory that share no text: see `SplitTexts`.
 
-    The validation part is empty where there are too few texts for one.
+    Attributes:
+        train: the training part.
+        validation: the part held out to decide when to stop; empty if there are too
+            few texts for one.
+        test: the part held out for the final scores.
+        notes: what was left out, one sentence each.
     """
 
     train: LabelledTexts
@@ -218,7 +256,7 @@ class Splits(NamedTuple):
         return self.train
 
     def class_names(self) -> list[str]:
-        """Return the classes to learn, in order: see `classes_to_learn`."""
+        """Return the classes to learn, in the order of `class_names_of`."""
         return classes_to_learn(self.train.texts, self.train.labels)
 
     def read_train(self) -> Iterator[Texts]:
@@ -230,7 +268,7 @@ class Splits(NamedTuple):
         yield self.test.texts, self.test.labels
 
     def digest(self) -> str:
-        """A name for exactly these texts and labels, in these parts."""
+        """Return a hash of exactly these texts and labels in these parts."""
         parts = [[part.texts, part.labels] for part in self[:3]]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
@@ -238,34 +276,17 @@ class Splits(NamedTuple):
 PARTS = Splits._fields[:3]
 
 
-def _divide(
-    texts: list[str], stratum: dict[str, str], share: float, seed: int
-) -> tuple[list[str], list[str]]:
-    """The texts that stay, and a stratified share of them that does not."""
-    from sklearn.model_selection import train_test_split
-
-    counts = Counter(stratum[text] for text in texts)
-    # A class with one text left stays: there is nothing to stratify.
-    alone = [text for text in texts if counts[stratum[text]] < 2]
-    rest = [text for text in texts if counts[stratum[text]] > 1]
-    classes = len(counts) - len(alone)
-    size = max(round(share * len(texts)), classes)
-    if share <= 0 or not rest or len(rest) - size < classes:
-        return texts, []
-    labels = [stratum[text] for text in rest]
-    kept, out = train_test_split(
-        rest, test_size=size, random_state=seed, stratify=labels
-    )
-    return alone + kept, out
-
-
 def lonely_classes(counts: Counter[str]) -> list[str]:
-    """The classes of a single text, which cannot be divided."""
+    """Return the classes with a single text, which cannot be split."""
     return sorted(name for name, count in counts.items() if count == 1)
 
 
 def check_classes(source: str, counts: Counter[str]) -> None:
-    """Refuse fewer than two classes, or one of a single text."""
+    """Check that there are two classes or more, with two texts or more each.
+
+    Raises:
+        InputError: if not.
+    """
     if len(counts) < 2:
         raise InputError(
             f"{source}: one class only ({next(iter(counts))}); "
@@ -280,8 +301,17 @@ def check_classes(source: str, counts: Counter[str]) -> None:
         )
 
 
-def check_test_labels(source: str, known: set[str], labels: list[str]) -> None:
-    """Refuse a label of a test part that is none of the classes `known`."""
+def check_test_labels(source: str, known: set[str], labels: Iterable[str]) -> None:
+    """Check that a test part has no other classes than the training part.
+
+    Args:
+        source: name of the training texts, for the message.
+        known: the classes of the training texts.
+        labels: labels of the test part.
+
+    Raises:
+        InputError: if a label is not in `known`.
+    """
     unknown = next((label for label in labels if label not in known), None)
     if unknown is not None:
         raise InputError(
@@ -291,7 +321,7 @@ def check_test_labels(source: str, known: set[str], labels: list[str]) -> None:
 
 
 def class_names_of(labels: Iterable[Any]) -> list[str]:
-    """The different labels in order: numbers by value, otherwise alphabetically.
+    """Return the distinct labels: numbers sorted by value, others alphabetically.
 
     >>> class_names_of([10, 9, 1, 9]), class_names_of(["spam", "ham"])
     (['1', '9', '10'], ['ham', 'spam'])
@@ -305,11 +335,11 @@ def class_names_of(labels: Iterable[Any]) -> list[str]:
 
 
 def classes_to_learn(texts: Sequence[Any], labels: Sequence[Any]) -> list[str]:
-    """The class names of training texts.
+    """Return the class names of training texts, in the order of `class_names_of`.
 
     Raises:
-        InputError: if there are no texts, another number of labels than texts, or
-            fewer than two classes.
+        InputError: if there are no texts, the number of labels is not the number of
+            texts, or there are fewer than two classes.
     """
     check_pairs(texts, labels)
     names = class_names_of(labels)
@@ -320,10 +350,10 @@ def classes_to_learn(texts: Sequence[Any], labels: Sequence[Any]) -> list[str]:
 
 
 def class_indices(labels: Sequence[Any], class_names: Sequence[str]) -> np.ndarray:
-    """The position of each label in `class_names`, int32 `(texts,)`.
+    """Return the position of each label in `class_names`, int32 `(texts,)`.
 
     Raises:
-        InputError: if a label is none of them.
+        InputError: if a label is not among them.
     """
     index = {name: i for i, name in enumerate(class_names)}
     unknown = sorted({str(label) for label in labels} - set(index))

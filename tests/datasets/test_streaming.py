@@ -1,4 +1,4 @@
-"""Texts that are read as often as need be, and never all held."""
+"""Streams: every text is in one part, and only a sample is held in memory."""
 
 import gzip
 import json
@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 
 from rnn_keras.classification.classifier import TextClassifier
-from rnn_keras.datasets import streaming
-from rnn_keras.datasets import streaming as sampling
-from rnn_keras.datasets import tables as readers
 from rnn_keras.datasets.labelled import LabelledTexts
-from rnn_keras.datasets.streaming import Stream, labelled_chunks, table_rows
+from rnn_keras.datasets.streaming import (
+    HashedText,
+    HashSample,
+    Stream,
+    is_large,
+    labelled_chunks,
+    table_rows,
+)
+from rnn_keras.datasets.tables import iterate_table, read_table
 from rnn_keras.scoring import count_answers
 from rnn_keras.utils.errors import InputError
 
@@ -22,7 +27,7 @@ BAD = ["bad", "poor", "awful", "nasty", "dull"]
 
 
 def rows(count=4000, seed=0):
-    """Texts of a word that tells the class, and others."""
+    """Make texts in which one word tells the class."""
     random = np.random.default_rng(seed)
     found = []
     for i in range(count):
@@ -33,7 +38,7 @@ def rows(count=4000, seed=0):
 
 
 def reader(pairs, size=300):
-    """What gives `pairs` some at a time, as a table does."""
+    """Return a function that reads `pairs` some at a time, as a table is read."""
 
     def read():
         for start in range(0, len(pairs), size):
@@ -41,6 +46,10 @@ def reader(pairs, size=300):
             yield [text for text, _ in part], [label for _, label in part]
 
     return read
+
+
+def pairs_of(texts):
+    return list(zip(texts.texts, texts.labels, strict=True))
 
 
 def all_of(chunks):
@@ -52,33 +61,31 @@ def all_of(chunks):
 def parts_of(stream):
     return {
         "train": all_of(stream.read_train()),
-        "validation": list(
-            zip(stream.validation.texts, stream.validation.labels, strict=True)
-        ),
+        "validation": pairs_of(stream.validation),
         "test": all_of(stream.read_test()),
     }
 
 
-def test_every_row_is_in_one_part_and_the_parts_are_as_large_as_said():
+def test_every_row_is_in_one_part_of_the_stated_size():
     pairs = rows()
     stream = Stream("made", reader(pairs), seed=3)
     parts = parts_of(stream)
     assert Counter(chain(*parts.values())) == Counter(pairs)
     assert {name: len(part) for name, part in parts.items()} == stream.sizes
     shares = {name: size / len(pairs) for name, size in stream.sizes.items()}
-    # Three standard deviations of a binomial share of 4,000.
+    # The bounds are three standard errors of a proportion of 4,000 texts.
     assert shares["test"] == pytest.approx(0.2, abs=3 * 0.0063)
     assert shares["validation"] == pytest.approx(0.1, abs=3 * 0.0047)
     assert stream.labels == {"pos": 2000, "neg": 2000}
 
 
-def test_equal_texts_stay_together_whatever_their_labels():
+def test_equal_texts_are_in_one_part_whatever_their_labels():
     pairs = [(f"text {i % 50}", "ab"[i % 3 == 0]) for i in range(600)]
     parts = parts_of(Stream("made", reader(pairs)))
     texts = {name: {text for text, _ in part} for name, part in parts.items()}
     assert set.union(*texts.values()) == {text for text, _ in pairs}
     assert sum(map(len, texts.values())) == 50
-    # Of those that are held exact repeats are not.
+    # The validation part is in memory, without exact repeats.
     held = parts.pop("validation")
     assert len(held) == len(set(held))
     assert Counter(chain(*parts.values())) + Counter(
@@ -86,7 +93,7 @@ def test_equal_texts_stay_together_whatever_their_labels():
     ) == Counter(pairs)
 
 
-def test_the_seed_decides_and_nothing_else():
+def test_the_split_depends_on_the_seed_and_not_on_the_chunks():
     pairs = rows(1000)
     first, again, other = (
         Stream("made", reader(pairs, size), seed=seed)
@@ -104,30 +111,39 @@ def test_the_seed_decides_and_nothing_else():
     assert len(digests) == 3
 
 
-def test_only_so_many_are_held_and_the_rest_is_trained_on(monkeypatch):
-    monkeypatch.setattr(streaming, "MOST_VALIDATED", 100)
-    monkeypatch.setattr(streaming, "MOST_SAMPLED", 500)
+def test_a_limited_number_is_held_in_memory_and_the_rest_is_trained_on():
     pairs = rows()
-    stream = Stream("made", reader(pairs))
+    stream = Stream("made", reader(pairs), max_validated=100, max_sampled=500)
     parts = parts_of(stream)
     assert 50 <= len(parts["validation"]) <= 100
     assert 250 <= len(stream.sample) <= 500
     assert Counter(chain(*parts.values())) == Counter(pairs)
     assert {name: len(part) for name, part in parts.items()} == stream.sizes
-    sample = list(zip(stream.sample.texts, stream.sample.labels, strict=True))
+    sample = pairs_of(stream.sample)
     assert Counter(sample) <= Counter(parts["train"])
-    # From all over the file, as its place in it is nothing to a hash.
+    # The sample comes from everywhere in the file.
     thirds = [int(text.split()[-1]) * 3 // 4000 for text, _ in sample]
     assert min(Counter(thirds).values()) > len(sample) / 5
 
 
 def test_a_small_sample_is_the_whole_training_part():
     stream = Stream("made", reader(rows(500)))
-    sample = list(zip(stream.sample.texts, stream.sample.labels, strict=True))
-    assert Counter(sample) == Counter(all_of(stream.read_train()))
+    assert Counter(pairs_of(stream.sample)) == Counter(all_of(stream.read_train()))
 
 
-def test_a_test_of_its_own_is_never_trained_on():
+def test_a_sample_has_a_limited_number_of_characters():
+    sample = HashSample(1.0, most=1000, max_characters=500)
+    for i in range(200):
+        sample.add(i * 37 % 200 / 200, HashedText("x" * 10, "ab"[i % 2], 0))
+        sample.add(i * 37 % 200 / 200, HashedText("x" * 10, "ab"[i % 2], 0))
+    kept = len(sample.labelled_texts("made"))
+    assert 25 <= kept <= 50
+    assert sample.threshold == pytest.approx(kept / 200)
+    # Repeats are counted, but kept once.
+    assert sample.label_counts().total() == 2 * kept
+
+
+def test_a_separate_test_is_never_trained_on():
     pairs, tests = rows(1000), [*rows(1000)[:60], ("another one", "pos")]
     stream = Stream("made", reader(pairs), test=reader(tests))
     parts = parts_of(stream)
@@ -137,8 +153,8 @@ def test_a_test_of_its_own_is_never_trained_on():
     assert seen == {text for text, _ in pairs[60:]}
 
 
-def test_what_is_empty_is_left_out():
-    cells = [
+def test_empty_texts_and_labels_are_left_out():
+    values = [
         ("a text ", "x"),
         ("", "x"),
         (None, "x"),
@@ -146,13 +162,13 @@ def test_what_is_empty_is_left_out():
         (" b", " y "),
         ("c", None),
     ]
-    assert all_of(labelled_chunks(reader(cells, 2))) == [("a text", "x"), ("b", "y")]
+    assert all_of(labelled_chunks(reader(values, 2))) == [("a text", "x"), ("b", "y")]
 
 
 @pytest.mark.parametrize(
     ("pairs", "message"),
     [
-        ([], "made: no rows with both a text and a label"),
+        ([], "made: no row has both a text and a label"),
         ([("a", "x"), ("b", "x")], "made: one class only (x)"),
         ([("a", "x"), ("b", "x"), ("c", "y")], "class 'y' has one text only"),
         (
@@ -161,27 +177,27 @@ def test_what_is_empty_is_left_out():
         ),
     ],
 )
-def test_what_cannot_be_learned_from_is_refused(pairs, message):
+def test_texts_that_cannot_be_learned_from_are_refused(pairs, message):
     with pytest.raises(InputError) as refused:
         Stream("made", reader(pairs))
     assert message in str(refused.value)
 
 
-def test_a_class_of_the_test_alone_is_refused():
+def test_a_class_that_only_the_test_has_is_refused():
     with pytest.raises(InputError, match="test label 'maybe' is none of the classes"):
         Stream("made", reader(rows(100)), test=reader([("a", "maybe")]))
 
 
-def test_texts_sorted_by_label_are_told_of(monkeypatch):
-    monkeypatch.setattr(sampling, "WINDOW", 400)
+def test_texts_sorted_by_label_are_noted():
     pairs = rows(2000)
-    assert len(Stream("made", reader(pairs)).notes) == 1
+    assert len(Stream("made", reader(pairs), window=400).notes) == 1
     ordered = sorted(pairs, key=lambda pair: pair[1])
-    assert "sorted by label" in Stream("made", reader(ordered)).notes[1]
+    notes = Stream("made", reader(ordered), window=400).notes
+    assert "sorted by label" in notes[1]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet", ".csv.gz"])
-def test_a_table_read_in_pieces_is_the_table(suffix, tmp_path):
+def test_a_table_read_in_chunks_has_all_rows(suffix, tmp_path):
     pairs = [(f'a "text", {i}', f"{i % 2}") for i in range(57)]
     path = tmp_path / f"mine{suffix}"
     if suffix == ".parquet":
@@ -200,40 +216,56 @@ def test_a_table_read_in_pieces_is_the_table(suffix, tmp_path):
             text = "label,text\n" + "".join(f'{b},"{a}"\n' for a, b in quoted)
         data = text.encode()
         path.write_bytes(gzip.compress(data) if suffix.endswith(".gz") else data)
-    whole = readers.read_table(path)
-    chunks = list(readers.iterate_table(path, size=10))
-    # A row of names is one of the first ten.
+    whole = read_table(path)
+    chunks = list(iterate_table(path, size=10))
+    # The row of names is one of the first ten.
     names = suffix not in (".jsonl", ".parquet")
     assert [len(t) for t, _ in chunks] == [10 - names, *[10] * 4, 7 + names]
     assert all_of(chunks) == list(zip(*whole, strict=True)) == pairs
 
 
-def test_a_row_that_cannot_be_read_is_named_when_it_is_reached(tmp_path):
+def test_a_row_that_cannot_be_read_is_refused_when_it_is_reached(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("text,label\n" + "a,x\n" * 30 + "b,c,d\n")
-    read = readers.iterate_table(path, size=10)
+    read = iterate_table(path, size=10)
     assert len(next(read)[0]) == 9  # the names are a row, too
     with pytest.raises(InputError, match=r"mine.csv: line 32 has 3 fields"):
         list(read)
 
 
 @pytest.mark.parametrize("source", ["messages", "nowhere.csv", "."])
-def test_what_is_no_table_is_refused(source):
+def test_a_source_that_is_not_a_table_is_refused(source):
     with pytest.raises(InputError, match="only a table can be read as a stream"):
         table_rows(source)
 
 
-def test_a_table_is_large_when_the_memory_is_small(tmp_path, monkeypatch):
+def test_a_table_that_changes_between_two_passes_is_refused(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("text,label\na,x\nb,y\n")
+    read = table_rows(str(path))
+    assert all_of(read()) == [("a", "x"), ("b", "y")]
+    path.write_text("text,label\na,x\nb,y\nc,y\n")
+    with pytest.raises(InputError, match=r"mine.csv: the file changed during train"):
+        list(read())
+
+
+def test_a_table_is_large_if_the_memory_is_small(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("text,label\n" + "a,x\n" * 1000)
-    assert not streaming.is_large(str(path))
-    assert not streaming.is_large("messages")
-    monkeypatch.setattr(streaming.os, "sysconf", lambda name: 300)
-    assert streaming.is_large(str(path))
+    assert not is_large(str(path))
+    assert not is_large("messages", memory=1)
+    assert is_large(str(path), memory=300)
+    size = path.stat().st_size
+    packed = tmp_path / "mine.csv.gz"
+    packed.write_bytes(path.read_bytes())
+    # A packed table is taken to be five times as large.
+    assert not is_large(str(path), memory=4 * 140 * size)
+    assert is_large(str(packed), memory=4 * 140 * size)
 
 
+@pytest.mark.exhaustive
 def test_a_streamed_classifier_is_as_good_as_one_in_memory():
-    """The same texts; half of them tell nothing, so that neither is perfect."""
+    """Half of the texts say nothing about their class, so neither can be perfect."""
     random = np.random.default_rng(0)
     pairs = [
         (text if random.random() < 0.5 else text.split(" ", 1)[1], label)
@@ -259,7 +291,7 @@ def test_a_streamed_classifier_is_as_good_as_one_in_memory():
         ),
         whole.evaluate(test.texts, test.labels),
     ]
-    # What can be reached is 0.75; of 1,200 texts three standard errors are 0.038.
+    # The best accuracy is 0.75; three standard errors for 1,200 texts are 0.038.
     for score in scores:
         assert score["accuracy"] == pytest.approx(0.75, abs=0.04)
     assert scores[0]["n"] == stream.sizes["test"]
@@ -268,7 +300,7 @@ def test_a_streamed_classifier_is_as_good_as_one_in_memory():
     assert streamed.evaluate_chunks(stream.read_test()) == scores[0]
 
 
-def test_texts_of_a_stream_are_cut():
+def test_a_stream_needs_a_maximum_length():
     stream = Stream("made", reader(rows(200)))
     with pytest.raises(InputError, match="made: texts of a stream are cut; expected a"):
         TextClassifier.from_texts(stream, units=4, max_length=0)
