@@ -1,4 +1,4 @@
-"""Tables that are unusual but valid, and those that would not fit into memory."""
+"""Unusual but valid tables, and tables that would not fit into memory."""
 
 import csv
 import sys
@@ -17,7 +17,7 @@ def read(tmp_path, name, content, **options):
     return read_table(path, **options)
 
 
-def test_a_million_rows(tmp_path):
+def test_a_million_rows_are_read_in_seconds(tmp_path):
     begin = time.perf_counter()
     texts, labels = read(tmp_path, "t.csv", b"text,label\n" + b"a b,x\n" * 10**6)
     assert len(texts) == len(labels) == 10**6
@@ -25,8 +25,8 @@ def test_a_million_rows(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
-def test_a_cell_of_a_million_characters(kind, tmp_path):
-    """More than Python's own reader takes: 131,072."""
+def test_a_value_of_a_million_characters_is_read(kind, tmp_path):
+    """Python's `csv` module accepts 131,072 characters by default."""
     text = "x" * 10**6
     if kind == "parquet":
         pd.DataFrame({"text": [text], "label": ["a"]}).to_parquet(
@@ -42,24 +42,24 @@ def test_a_cell_of_a_million_characters(kind, tmp_path):
     assert read(tmp_path, f"t.{kind}", content) == ([text], ["a"])
 
 
-def test_a_bad_row_after_a_long_one_is_still_found(tmp_path):
+def test_a_bad_row_after_a_very_long_one_is_found(tmp_path):
     content = f"text,label\n{'x' * 10**6},a\nb,c,d\n"
     with pytest.raises(InputError, match="line 3 has 3 fields but the first row has 2"):
         read(tmp_path, "t.csv", content)
 
 
-def test_cells_are_kept_whatever_is_in_them(tmp_path):
+def test_unusual_characters_are_kept(tmp_path):
     odd = ["a\0b", "\u202eab", "\x1b[2J", "שלום", "\ufeffx", "a\u2028b", "'; DROP"]
     rows = "".join(f'"{text}",{i}\n' for i, text in enumerate(odd))
     assert read(tmp_path, "t.csv", "text,label\n" + rows)[0] == odd
 
 
-def test_lone_surrogates_of_json_can_be_written(tmp_path):
+def test_lone_surrogates_in_json_become_replacement_characters(tmp_path):
     line = r'{"text": "a\ud800b \ud83d\ude00", "label": "\udfff"}'
     assert read(tmp_path, "t.jsonl", line) == (["a\ufffdb \U0001f600"], ["\ufffd"])
 
 
-def test_json_that_is_more_than_words(tmp_path):
+def test_nested_values_and_large_numbers_in_json_become_texts(tmp_path):
     lines = (
         '{"text": {"a": [1]}, "label": 123456789012345678901234567890}\n'
         '{"text": NaN, "label": 1e999}\n'
@@ -69,7 +69,7 @@ def test_json_that_is_more_than_words(tmp_path):
     assert labels == ["123456789012345678901234567890", "inf"]
 
 
-def test_parquet_is_read_as_its_columns_are_not_as_notes_for_pandas_say(tmp_path):
+def test_what_pandas_has_stored_in_parquet_is_ignored(tmp_path):
     frame = pd.DataFrame({"text": ["a", "b"], "label": [1, 2]}, index=["x", "y"])
     frame["when"] = pd.Timestamp("2024-01-02")
     frame.to_parquet(tmp_path / "t.parquet")
@@ -87,7 +87,7 @@ def test_parquet_is_read_as_its_columns_are_not_as_notes_for_pandas_say(tmp_path
         pytest.param(True, False, marks=pytest.mark.exhaustive),
     ],
 )
-def test_a_text_repeated_in_parquet_is_refused_before_it_is_written_out(
+def test_repeated_texts_in_parquet_are_refused_before_they_fill_the_memory(
     nested, dictionary, tmp_path
 ):
     pa = pytest.importorskip("pyarrow")
@@ -112,11 +112,11 @@ def test_a_text_repeated_in_parquet_is_refused_before_it_is_written_out(
             read_table(path)
     finally:
         pa.set_memory_pool(before)
-    # What is read of lists adds up to what may be.
+    # Lists are written out in small batches, up to the limit.
     assert watched.max_memory() < (110_000_000 if nested else 20_000_000)
 
 
-def test_parquet_of_repeated_and_missing_values_is_read(tmp_path):
+def test_repeated_and_missing_values_in_parquet_are_read(tmp_path):
     texts = ["a", None, "b", "a"] * 50
     frame = pd.DataFrame({"text": texts, "label": pd.Categorical(["x", "y"] * 100)})
     frame["many"] = [["a", "b"]] * 200
@@ -128,7 +128,7 @@ def test_parquet_of_repeated_and_missing_values_is_read(tmp_path):
         assert labels[0] == expected
 
 
-def test_a_file_that_takes_too_much_memory_is_refused(tmp_path, monkeypatch):
+def test_a_file_that_needs_too_much_memory_is_refused(tmp_path, monkeypatch):
     rows = b"text,label\na,x\nb,y\n"
 
     def full(*args, **kwargs):
@@ -139,7 +139,7 @@ def test_a_file_that_takes_too_much_memory_is_refused(tmp_path, monkeypatch):
         read(tmp_path, "t.csv", rows)
 
 
-def test_reading_leaves_pythons_own_limit_as_it_was(tmp_path):
+def test_reading_a_table_restores_the_limit_of_the_csv_module(tmp_path):
     with pytest.raises(InputError):
         read(tmp_path, "t.csv", "a,b\n1,2,3\n")
     assert csv.field_size_limit() < sys.maxsize
