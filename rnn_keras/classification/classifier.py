@@ -349,7 +349,7 @@ class TextClassifier(keras.Model):
         settings = replace(settings or ModelSettings(), **chosen)
         class_names = data.class_names()
         recipe = recipe or recipe_for_parts(data, settings.unit).override(settings)
-        if data.window is not None:
+        if data.block_size is not None:
             _length_of_stream(data, recipe.max_length)
         preprocessor = TextVectorizer(
             recipe.unit,
@@ -489,7 +489,7 @@ class TextClassifier(keras.Model):
         validation = None
         if len(data.validation):
             validation, _ = self._encode_and_count_cut(data.validation)
-        if data.window is None:
+        if data.block_size is None:
             if validation is None:
                 known, validation = hold_out(known, validation_split, seed)
             return _EncodedParts(known, validation, known)
@@ -499,7 +499,7 @@ class TextClassifier(keras.Model):
             count=data.sizes["train"],
             sample=known.ids,
             max_length=_length_of_stream(data, self.preprocessor.max_length),
-            block_size=data.window,
+            block_size=data.block_size,
         )
         return _EncodedParts(streamed, validation, known)
 

@@ -187,7 +187,7 @@ class SplitTexts(Protocol):
         """Name of the data, for messages."""
 
     @property
-    def window(self) -> int | None:
+    def block_size(self) -> int | None:
         """Number of training texts in memory at a time; `None` if all are."""
 
     @property
@@ -240,7 +240,7 @@ class Splits(NamedTuple):
         return self.train.source
 
     @property
-    def window(self) -> None:
+    def block_size(self) -> None:
         return None
 
     @property

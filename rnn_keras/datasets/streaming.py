@@ -34,7 +34,7 @@ from rnn_keras.utils.files import kind_of_path
 from rnn_keras.utils.messages import count_of, shorten
 
 # The number of texts that are in memory, and shuffled, together.
-SHUFFLE_WINDOW = 65_536
+BLOCK_SIZE = 65_536
 # The most texts that are kept to decide when to stop, and to fit linear models to.
 MAX_VALIDATED, MAX_SAMPLED = 20_000, 200_000
 # The most characters of each: the n-grams of that many take a gigabyte.
@@ -189,14 +189,14 @@ class LabelOrder:
     """Tells whether the texts of all classes are well mixed in a file.
 
     Args:
-        window: number of texts that are shuffled together.
+        block_size: number of texts that are shuffled together.
     """
 
-    def __init__(self, window: int):
-        self.window = window
+    def __init__(self, block_size: int):
+        self.block_size = block_size
         self._total: Counter[str] = Counter()
-        self._windows_with: Counter[str] = Counter()
-        self._windows, self._texts = 0, 0
+        self._blocks_with: Counter[str] = Counter()
+        self._blocks, self._texts = 0, 0
         self._seen: set[str] = set()
 
     def add(self, labels: list[str]) -> None:
@@ -204,19 +204,19 @@ class LabelOrder:
         self._total.update(labels)
         self._seen.update(labels)
         self._texts += len(labels)
-        if self._texts >= self.window:
-            self._windows_with.update(self._seen)
-            self._windows, self._texts, self._seen = self._windows + 1, 0, set()
+        if self._texts >= self.block_size:
+            self._blocks_with.update(self._seen)
+            self._blocks, self._texts, self._seen = self._blocks + 1, 0, set()
 
     def notes(self) -> list[str]:
-        """Return a note if a common class is missing in a window of texts."""
+        """Return a note if a common class is missing in a block of texts."""
         total = self._total
         common = [c for c, number in total.items() if number >= total.total() / 20]
-        if all(self._windows_with[label] == self._windows for label in common):
+        if all(self._blocks_with[label] == self._blocks for label in common):
             return []
         return [
             "the texts seem to be sorted by label, and only "
-            f"{self.window:,} are shuffled together; shuffle the file first"
+            f"{self.block_size:,} are shuffled together; shuffle the file first"
         ]
 
 
@@ -229,7 +229,8 @@ class Stream:
         seed: seed of the split.
         test: reads a separate table to test on; by default a fifth of the rows of
             `read` are the test part.
-        window: number of training texts that are in memory, and shuffled, at a time.
+        block_size: number of training texts that are in memory, and shuffled,
+            together.
         max_validated: the largest number of texts of `validation`.
         max_sampled: the largest number of texts of `sample`.
 
@@ -256,12 +257,12 @@ class Stream:
         *,
         seed: int = 0,
         test: TableReader | None = None,
-        window: int = SHUFFLE_WINDOW,
+        block_size: int = BLOCK_SIZE,
         max_validated: int = MAX_VALIDATED,
         max_sampled: int = MAX_SAMPLED,
     ):
         self.source, self._read, self._read_test = source, read, test
-        self.window = window
+        self.block_size = block_size
         self._key = str(seed).encode()
         self._hash = hashlib.sha256(self._key)
         # Sorted positions and labels of the texts of a separate test.
@@ -340,7 +341,7 @@ class Stream:
 
     def _survey(self, held_out: HashSample, sampled: HashSample) -> None:
         """Pass over the table once, to count labels and to draw both samples."""
-        order = LabelOrder(self.window)
+        order = LabelOrder(self.block_size)
         tested: Counter[str] = Counter()
         left_out: Counter[str] = Counter()
         self.labels: Counter[str] = Counter()

@@ -210,7 +210,7 @@ def _sizes(model: TextClassifier, splits: SplitTexts) -> dict[str, Any]:
         "class_names": list(names),
         "texts": splits.sizes,
         "labels": {name: splits.trained[name] for name in names},
-        "streamed": splits.window is not None,
+        "streamed": splits.block_size is not None,
     }
 
 

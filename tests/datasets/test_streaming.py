@@ -190,9 +190,9 @@ def test_a_class_that_only_the_test_has_is_refused():
 
 def test_texts_sorted_by_label_are_noted():
     pairs = rows(2000)
-    assert len(Stream("made", reader(pairs), window=400).notes) == 1
+    assert len(Stream("made", reader(pairs), block_size=400).notes) == 1
     ordered = sorted(pairs, key=lambda pair: pair[1])
-    notes = Stream("made", reader(ordered), window=400).notes
+    notes = Stream("made", reader(ordered), block_size=400).notes
     assert "sorted by label" in notes[1]
 
 

@@ -253,7 +253,7 @@ def train_on_stream(made):
     ]
 
     def train(out, **arguments):
-        stream = Stream("made", lambda: iter(cells), window=20)
+        stream = Stream("made", lambda: iter(cells), block_size=20)
         return runs.train(stream, out, source="made", settings=SETTINGS, **arguments)
 
     return train
@@ -269,7 +269,7 @@ def test_a_run_on_a_stream_reads_it_block_by_block(train_on_stream, tmp_path):
 
 @pytest.mark.exhaustive
 def test_a_killed_run_on_a_stream_continues(train_on_stream, tmp_path, monkeypatch):
-    """It is killed in the second of several windows, in the second epoch."""
+    """It is killed in the second of several blocks, in the second epoch."""
     arguments = {"epochs": 4, "batch_size": 8, "max_length": None}
     train_on_stream(tmp_path / "whole", **arguments)
     with monkeypatch.context() as patched:
