@@ -276,7 +276,7 @@ class Splits(NamedTuple):
 PARTS = Splits._fields[:3]
 
 
-def lonely_classes(counts: Counter[str]) -> list[str]:
+def classes_of_one_text(counts: Counter[str]) -> list[str]:
     """Return the classes with a single text, which cannot be split."""
     return sorted(name for name, count in counts.items() if count == 1)
 
@@ -292,7 +292,7 @@ def check_classes(source: str, counts: Counter[str]) -> None:
             f"{source}: one class only ({next(iter(counts))}); "
             "a classifier needs two or more"
         )
-    single = lonely_classes(counts)
+    single = classes_of_one_text(counts)
     if single:
         more = f" (and {len(single) - 1} more classes)" if len(single) > 1 else ""
         raise InputError(
