@@ -21,7 +21,7 @@ import numpy as np
 from rnn_keras.utils.errors import InputError, check_pairs
 from rnn_keras.utils.messages import count_of, shorten
 
-# The shares of all texts that are held out by default.
+# The shares of all texts in each part of a split, by default.
 VALIDATION_SHARE, TEST_SHARE = 0.1, 0.2
 TRAIN_SHARE = 0.7
 

@@ -9,14 +9,15 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from rnn_keras.datasets.labelled import LabelledTexts
-from rnn_keras.datasets.labelled import lonely_classes as classes_of_one_text
+from rnn_keras.datasets.labelled import (
+    TEST_SHARE,
+    TRAIN_SHARE,
+    LabelledTexts,
+    classes_of_one_text,
+)
 from rnn_keras.doctor.findings import EXAMPLES, Finding, Severity, score_noise
 from rnn_keras.utils.messages import count_of, percent, quote, shorten
 
-# Shares into which `rnn-keras train` divides texts without a test part.
-TEST_SHARE = 0.2
-TRAIN_SHARE = 0.7
 # Two training seeds change a score by about one hundredth.
 _MANY_CONTRADICTIONS = 0.01
 # In a class of fewer texts, a word that tells the class is in one or two of them.

@@ -14,6 +14,9 @@ import numpy as np
 from rnn_keras.classification.recipe import recipe_for
 from rnn_keras.classification.settings import ModelSettings
 from rnn_keras.datasets.labelled import (
+    TEST_SHARE,
+    TRAIN_SHARE,
+    VALIDATION_SHARE,
     LabelledTexts,
     Splits,
     check_test_labels,
@@ -32,8 +35,6 @@ Report = Callable[[str], None]
 SAMPLE = 5_000
 # A vocabulary of this many film reviews takes three seconds.
 _VOCABULARY_SAMPLE = 50_000
-# The share that `rnn-keras train` holds out for validation.
-_VALIDATION_SHARE = 0.1
 
 CHECKED = (
     "repeats, contradictions, leaked labels, small classes, length, unknown tokens, "
@@ -163,7 +164,7 @@ def _check_unknown_tokens(
     if held_out is None:
         # At random and not by class, because a class of one text cannot be divided.
         order = np.random.default_rng(0).permutation(len(train))
-        size = round(data_checks.TEST_SHARE * len(train))
+        size = round(TEST_SHARE * len(train))
         held_out = train[order[:size].tolist()]
         train = train[order[size:].tolist()]
     known = draw_sample(train, _VOCABULARY_SAMPLE)
@@ -213,7 +214,7 @@ def _training_size(data: LabelledTexts | Splits, distinct: LabelledTexts) -> int
     """The number of texts that `train` will train on, which its recipe depends on."""
     if isinstance(data, Splits):
         return len(_without_repeats(data.train))
-    share = data_checks.TRAIN_SHARE if data.test is None else 1 - _VALIDATION_SHARE
+    share = TRAIN_SHARE if data.test is None else 1 - VALIDATION_SHARE
     return max(1, round(share * len(distinct)))
 
 
@@ -223,8 +224,8 @@ def _class_sizes(
     """Expected number of different texts of each class, in training and in the test."""
     sizes = Counter(_without_repeats(train).labels)
     if test is not None:
-        share = 1 if divided else 1 - _VALIDATION_SHARE
+        share = 1 if divided else 1 - VALIDATION_SHARE
         tested = Counter(_without_repeats(test).labels)
         return {name: share * n for name, n in sizes.items()}, dict(tested)
-    trained = {name: data_checks.TRAIN_SHARE * n for name, n in sizes.items()}
-    return trained, {name: data_checks.TEST_SHARE * n for name, n in sizes.items()}
+    trained = {name: TRAIN_SHARE * n for name, n in sizes.items()}
+    return trained, {name: TEST_SHARE * n for name, n in sizes.items()}
