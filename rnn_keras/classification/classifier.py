@@ -25,6 +25,7 @@ from rnn_keras.classification.recipe import Recipe, recipe_for_parts
 from rnn_keras.classification.saving import load_model
 from rnn_keras.classification.settings import FitSettings, ModelSettings
 from rnn_keras.datasets.labelled import (
+    VALIDATION_SHARE,
     LabelledTexts,
     Splits,
     SplitTexts,
@@ -400,7 +401,7 @@ class TextClassifier(keras.Model):
         labels: Sequence[Any] | None = None,
         *,
         validation_data: tuple[Sequence[str], Sequence[Any]] | None = None,
-        validation_split: float = 0.1,
+        validation_split: float = VALIDATION_SHARE,
         seed: int = 0,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         progress: bool = True,
