@@ -25,7 +25,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from rnn_keras.utils.errors import InputError, reason_within
+from rnn_keras.utils.errors import InputError, checked_texts, reason_within
 from rnn_keras.utils.predictions import Prediction, name_predictions, run_by_length
 
 INSTALL = 'pip install "rnn_keras[export]"'
@@ -186,7 +186,7 @@ class ExportedVectorizer:
         Raises:
             InputError: if `texts` is one string, or holds anything but strings.
         """
-        return [self._split(text) for text in _check_texts(texts)]
+        return [self._split(text) for text in checked_texts(texts)]
 
     def encode(self, texts: Iterable[str]) -> np.ndarray:
         """Token ids, int32 `(texts, longest)`, padded on the right with 0.
@@ -216,17 +216,6 @@ class ExportedVectorizer:
                 text = self._final_sigma.sub(r"\1ς", text)
             text = text.translate(self._lower)
         return self._token.findall(text)
-
-
-def _check_texts(texts: Iterable[str]) -> list[str]:
-    if isinstance(texts, str):
-        raise InputError("one string, where a list of strings is expected")
-    texts = list(texts)
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            kind = type(text).__name__
-            raise InputError(f"text {i} is no string but {kind}: {text!r:.40}")
-    return texts
 
 
 def _character_class(ranges: Sequence[int]) -> str:

@@ -23,7 +23,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnn_keras.utils.errors import InputError, check_choice
+from rnn_keras.utils.errors import InputError, check_choice, checked_texts
 
 Unit = Literal["word", "character"]
 UNITS = get_args(Unit)
@@ -300,13 +300,7 @@ def _utf8_chunks(texts: Iterable[str]) -> Iterator[tf.Tensor]:
 
     A lone surrogate, which UTF-8 cannot encode, becomes a question mark.
     """
-    if isinstance(texts, str):
-        raise InputError("one string, where a list of strings is expected")
-    numbered = enumerate(texts)
-    while chunk := list(islice(numbered, _TEXTS_AT_A_TIME)):
-        for i, text in chunk:
-            if not isinstance(text, str):
-                kind = type(text).__name__
-                raise InputError(f"text {i} is no string but {kind}: {text!r:.40}")
-        utf8 = [text.encode("utf-8", errors="replace") for _, text in chunk]
+    checked = checked_texts(texts)
+    while chunk := list(islice(checked, _TEXTS_AT_A_TIME)):
+        utf8 = [text.encode("utf-8", errors="replace") for text in chunk]
         yield tf.constant(utf8, dtype=tf.string)

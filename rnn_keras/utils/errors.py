@@ -7,7 +7,7 @@ libraries into one line for a message.
 """
 
 import re
-from collections.abc import Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 
 from rnn_keras.utils.messages import one_line
 
@@ -51,6 +51,21 @@ def check_pairs(texts: Sized, labels: Sized) -> None:
     """
     if len(texts) != len(labels):
         raise InputError(f"{len(texts)} texts, but {len(labels)} labels")
+
+
+def checked_texts(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the texts, each checked when its turn comes.
+
+    Raises:
+        InputError: if `texts` is one string, or holds anything but strings.
+    """
+    if isinstance(texts, str):
+        raise InputError("one string, where a list of strings is expected")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            kind = type(text).__name__
+            raise InputError(f"text {i} is no string but {kind}: {text!r:.40}")
+        yield text
 
 
 def reason_of(error: BaseException) -> str:
