@@ -153,6 +153,7 @@ def test_a_network_built_anew_goes_on_and_ends_with_the_same_bits(
 ):
     """Stopped within the first epoch, at the end of one, or within a later one."""
     network = build(**arguments)
+    restart(network, 0)
     expected = outcome(network, train(network))
     assert len(expected[1]["loss"]) == 4
     for steps in stops:
