@@ -379,7 +379,3 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except (OSError, ValueError):
         return None
-
-
-# Names of before, until their last users are renamed.
-_sync, _read_json = sync_folder, read_json
