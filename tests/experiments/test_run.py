@@ -99,7 +99,13 @@ def test_the_network_is_scored_alone_too_and_all_settings_are_kept(
     assert metrics["settings"] == asdict(SETTINGS) | quick | chosen
 
 
-@pytest.mark.parametrize("names", [("正面", "负面"), ("US$_$", "$\\foo$")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("US$_$", "$\\foo$"),
+        pytest.param(("正面", "负面"), marks=pytest.mark.exhaustive),
+    ],
+)
 def test_no_class_name_stops_a_run(names, train, made, tmp_path):
     """A run without the linear path, on texts that are not cut, over an older run."""
     renamed = dict(zip(("pos", "neg"), names, strict=True))
@@ -228,6 +234,7 @@ def test_a_killed_run_continues_and_ends_like_one_that_was_not(
     assert_same(outcome(out), outcome(done[0]))
 
 
+@pytest.mark.exhaustive
 def test_force_replaces_an_older_run_and_still_continues_this_one(
     train, tmp_path, monkeypatch
 ):
