@@ -458,7 +458,7 @@ def spam_by_division(seeds: Sequence[int]) -> Values:
 
 
 def _compare(splits: Any, name: str, seeds: Sequence[int], settings: dict) -> Values:
-    """Accuracy of every model, one seed more at a time; runs and summary are kept.
+    """Accuracy of every model, one seed more at a time; at the end the summary.
 
     The seeds of `compare` are 0, 1, 2 and so on, of which the notebook has the first.
     """
@@ -471,11 +471,11 @@ def _compare(splits: Any, name: str, seeds: Sequence[int], settings: dict) -> Va
             compared = compare(
                 splits, out, seeds=count, executor=one_at_a_time, **settings
             )
-        table = compared.table()
-        last = table.drop_duplicates("model", keep="last")
-        table.drop(columns="seconds").to_csv(HERE / f"{name}_runs.csv", index=False)
-        _summary(compared).to_csv(HERE / f"{name}_summary.csv")
+        last = compared.table().drop_duplicates("model", keep="last")
         yield seed, dict(zip(last["model"], last["accuracy"], strict=True))
+    runs = compared.table().drop(columns="seconds")
+    runs.to_csv(HERE / f"{name}_runs.csv", index=False)
+    _summary(compared).to_csv(HERE / f"{name}_summary.csv")
 
 
 def _summary(compared: Any) -> Any:
@@ -509,17 +509,21 @@ def gates(seeds: Sequence[int]) -> Values:
     notebook = Notebook("06_lstm_and_gru")
     notebook.cell("def marked_letters")
     notebook.cell("network = {")
+    notebook.cell("def openness_by_letter")
+    notebook.cell("def gates_of")
     for seed in seeds:
-        notebook.cell("by_letter = {}", seed=str(seed))
         values = {}
-        for (cell, when), openness in notebook["by_letter"].items():
-            name = f"{cell} {when}"
-            between = np.abs(openness[4] - openness[5]).mean()
-            values[f"{name}, between x and y"] = between
-            others = np.ptp(openness[:4], axis=0).mean()
-            values[f"{name}, between the others"] = others
-            values[f"{name}, most open"] = openness[:4].max()
-            values[f"{name}, mean"] = openness.mean()
+        for cell in ("lstm", "gru"):
+            before, after, accuracy = notebook["gates_of"](cell, seed)
+            values[f"{cell}, accuracy"] = accuracy
+            for when, openness in (("before", before), ("after", after)):
+                name = f"{cell} {when}"
+                between = np.abs(openness[4] - openness[5]).mean()
+                values[f"{name}, between x and y"] = between
+                others = np.ptp(openness[:4], axis=0).mean()
+                values[f"{name}, between the others"] = others
+                values[f"{name}, most open"] = openness[:4].max()
+                values[f"{name}, mean"] = openness.mean()
         yield seed, values
 
 
