@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from rnn_keras.classification.classifier import TextClassifier
-from rnn_keras.cli import app as cli
+from rnn_keras.cli.app import app
 from rnn_keras.datasets.loaders import load_dataset, load_pairs, load_series, load_text
 from rnn_keras.datasets.tables import read_table
 from rnn_keras.layers.text_vectorizer import TextVectorizer
@@ -394,14 +394,15 @@ def test_a_classifier_of_damaged_members_is_loaded_or_refused(workshop, members,
 
 @pytest.fixture(scope="module")
 def loaded(saved):
+    """Load the saved classifier once for all examples; returns its path."""
     classifier = TextClassifier.load(saved)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cli, "load_classifier", lambda run: classifier)
-        yield
+        patch.setattr(TextClassifier, "load", lambda path: classifier)
+        yield str(saved)
 
 
 def run(*arguments, **options):
-    result = CliRunner().invoke(cli.app, list(arguments), **options)
+    result = CliRunner().invoke(app, list(arguments), **options)
     assert result.exit_code == 0, (result.output, result.exception)
     assert result.stderr == ""
     lines = result.stdout.split("\n")
@@ -411,16 +412,16 @@ def run(*arguments, **options):
 
 @given(st.lists(TEXT, min_size=1, max_size=3))
 def test_predict_answers_to_any_arguments(loaded, texts):
-    arguments = [text.replace("\0", "") for text in texts]  # an argument has none
-    assert len(run("predict", "run", "--", *arguments)) == len(arguments)
-    written = run("predict", "run", "--json", "--", *arguments)
+    arguments = [text.replace("\0", "") for text in texts]  # no argument has NUL
+    assert len(run("predict", loaded, "--", *arguments)) == len(arguments)
+    written = run("predict", loaded, "--json", "--", *arguments)
     shown = [text.encode(errors="replace").decode() for text in arguments]
     assert [json.loads(line)["text"] for line in written] == shown
 
 
 @given(st.binary(max_size=100))
 def test_predict_answers_to_any_bytes(loaded, content):
-    lines = run("predict", "run", input=content)
+    lines = run("predict", loaded, input=content)
     assert all(line.count("\t") == 2 for line in lines)
     text = content.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
     assert len(lines) == len(text.removesuffix("\n").split("\n") if text else [])
@@ -430,6 +431,6 @@ def test_predict_answers_to_any_bytes(loaded, content):
 @given(TEXT, st.booleans())
 def test_explain_answers_to_any_text(loaded, text, as_json):
     options = ["--json"] if as_json else []
-    lines = run("explain", "run", *options, "--", text.replace("\0", ""))
+    lines = run("explain", loaded, *options, "--", text.replace("\0", ""))
     assert lines
     assert not set("".join(lines)) & set("\x1b\x9b\r\u202e\u2028")
