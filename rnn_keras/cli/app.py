@@ -61,6 +61,8 @@ def evaluate(
 ) -> None:
     """Test a saved classifier on labelled texts.
 
+    Prints the accuracy, the macro F1 and the F1 of each class.
+
     Uses every text of SOURCE or, if SOURCE has an official test part, that part. Give
     texts that the classifier was not trained on: on its training texts the scores are
     too high.
@@ -85,7 +87,8 @@ def predict(
         list[str] | None,
         typer.Argument(
             metavar="TEXT",
-            help="Texts to classify; without any, the lines of standard input.",
+            help="Texts to classify. If there are none, each line of standard input "
+            "is a text.",
             show_default=False,
         ),
     ] = None,
@@ -121,22 +124,25 @@ def explain(
         typer.Option(
             metavar="CLASS",
             help="Class to explain.",
-            show_default="the most probable",
+            show_default="the most probable class",
         ),
     ] = None,
     figure: Annotated[
         Path | None,
         typer.Option(
-            metavar="PNG", help="Also draw a figure to this file.", show_default=False
+            metavar="PNG",
+            help="Also save a figure of the explanation to this file.",
+            show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what each token of a text contributes to the answer.
 
-    Compares the class with its strongest rival. Prints two numbers per token: what it
-    adds to the difference between the logits of the two classes, and the probability
-    of the class if the text ended after that token.
+    Compares the most probable class, or the one that --label names, with the most
+    probable of the other classes. Prints two numbers per token: what the token adds to
+    the difference between the logits of the two classes, and the probability of the
+    first class if the text ended after that token.
     """
     replace_undecodable(sys.stdout)
     with one_line_errors(), open_classifier(run) as classifier:

@@ -45,20 +45,23 @@ def compare(
         Literal["units", "parameters", "seconds"],
         typer.Option(
             help="What to hold equal across cells: the size of the state, the number "
-            "of parameters, or the seconds of a training step."
+            "of parameters, or the duration of a training step."
         ),
     ] = "parameters",
     units: Annotated[
         int,
         typer.Option(
             min=1,
-            help="State size of the largest cell; the others are sized to match.",
+            help="State size of the cell with the most parameters (with --match "
+            "seconds: of the slowest cell); the others are sized to match.",
         ),
     ] = 64,
     reference: Annotated[
         str,
         typer.Option(
-            metavar="MODEL", help="Model to which the differences are computed."
+            metavar="MODEL",
+            help="Model with which every other model is compared, such as tfidf_2, "
+            "majority or gru.",
         ),
     ] = "tfidf_2",
     metric: Annotated[
@@ -67,7 +70,7 @@ def compare(
     linear: Annotated[
         bool,
         typer.Option(
-            help="Also compare each cell with a linear model of n-grams added."
+            help="Also score each network with a linear model of n-grams added to it."
         ),
     ] = True,
     unit: TokenUnit = None,
@@ -85,10 +88,11 @@ def compare(
 ) -> None:
     """Compare recurrent cells and simple baselines over several seeds.
 
-    All models are trained and tested on the same texts. The baselines are always
+    All models are trained and tested on the same texts. Four baselines are always
     included: the majority class (majority), TF-IDF with logistic regression on single
-    tokens, pairs or triples (tfidf_1, tfidf_2, tfidf_3), and a network that averages
-    the token vectors and has no recurrence (mean_embedding).
+    tokens (tfidf_1) and on single tokens and pairs (tfidf_2), and a network that
+    averages the token embeddings and has no recurrence (mean_embedding). If tokens are
+    characters, as in Chinese, triples (tfidf_3) are included too.
 
     Writes runs.csv, summary.csv and comparison.png to DIR and prints mean scores with
     their 95 % intervals.

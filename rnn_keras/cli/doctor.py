@@ -36,15 +36,16 @@ def doctor(
         str | None,
         typer.Option(
             metavar="SOURCE",
-            help="Texts to examine a run with.",
-            show_default="the run's own",
+            help="Labelled texts to examine a run with.",
+            show_default="the texts that the run was trained and tested on",
         ),
     ] = None,
     test: Annotated[
         str | None,
         typer.Option(
             metavar="SOURCE",
-            help="Labelled texts that serve as the test part.",
+            help="Labelled texts that serve as the test part of SOURCE, or of --data "
+            "if a run is examined.",
             show_default=False,
         ),
     ] = None,
@@ -57,15 +58,15 @@ def doctor(
     """Find problems in labelled texts or in a finished run.
 
     In labelled texts it looks for repeats (also between the training and the test
-    part), equal texts with different labels, class names that stand in the texts,
+    part), equal texts with different labels, class names that occur in the texts,
     small classes, cut texts, unknown tokens, and a choice of words where characters
     suit the texts better, or the reverse. In a run it checks the loss, the scores,
-    overfitting, padding, saturated units, gradients, embeddings, and how its texts are
-    read.
+    overfitting, padding, saturated units, gradients and embeddings, and looks for cut
+    texts, unknown tokens and an unsuitable choice of words or characters.
 
     Prints each finding and what to do about it, the worst first. The exit status is 1
-    if there is an error or a warning, 0 if there are only notes or nothing, and 2 if
-    the input cannot be read.
+    if there is an error or a warning, 0 if there are only notes or no findings, and 2
+    if the input cannot be read.
     """
     from rnn_keras.experiments.run_files import is_run
 

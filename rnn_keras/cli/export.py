@@ -20,8 +20,8 @@ def export(
         Path,
         typer.Option(
             metavar="PATH",
-            help="Where to write: a new folder for saved_model, a .onnx file for "
-            "onnx, a .tflite file for litert.",
+            help="Where to write the export: a new folder for saved_model, a .onnx "
+            "file for onnx, a .tflite file for litert.",
         ),
     ],
     length: Annotated[
@@ -29,7 +29,7 @@ def export(
         typer.Option(
             min=1,
             help="Number of token ids per text, for litert only.",
-            show_default="the length at which the classifier cuts texts",
+            show_default="the maximum length of the classifier",
         ),
     ] = None,
     force: Annotated[
@@ -38,13 +38,14 @@ def export(
 ) -> None:
     """Export a classifier so that other programs can run it.
 
-    A saved_model takes texts. onnx and litert take token ids: a JSON file with the
-    vocabulary and the tokenizer's rules is written beside the model, and
-    rnn_keras.exported turns texts into ids with it, without TensorFlow. A litert model
-    takes a fixed number of ids per text.
+    A model in the format saved_model takes texts and returns class names and
+    probabilities. A model in the format onnx or litert takes token ids and returns
+    probabilities. A JSON file with the vocabulary and the tokenizer's rules is written
+    beside it, from which rnn_keras.exported makes the ids, without TensorFlow. A
+    litert model takes a fixed number of ids per text.
 
-    The exported model is run beside the classifier and kept only if both give the same
-    probabilities.
+    The exported model and the classifier are run on the same texts, and the export is
+    kept only if no probability differs by more than 0.0001.
     """
     from rnn_keras.export.files import check_targets
 

@@ -42,7 +42,7 @@ Epochs = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Largest number of passes over the training texts.",
+        help="Maximum number of passes over the training texts.",
         show_default=BY_THE_TEXTS,
     ),
 ]
@@ -51,7 +51,7 @@ TextColumn = Annotated[
     typer.Option(
         metavar="NAME|POSITION",
         help="Column of the texts, by name or by position from 0.",
-        show_default="the one called text, message, review, ...",
+        show_default="the one called text, message, review, sentence, content or body",
     ),
 ]
 LabelColumn = Annotated[
@@ -59,12 +59,14 @@ LabelColumn = Annotated[
     typer.Option(
         metavar="NAME|POSITION",
         help="Column of the labels, by name or by position from 0.",
-        show_default="the one called label, class, category, ...",
+        show_default="the one called label, class, category, target or sentiment",
     ),
 ]
 NoHeader = Annotated[
     bool,
-    typer.Option("--no-header", help="The first row holds data, not column names."),
+    typer.Option(
+        "--no-header", help="The first row of the table is data, not column names."
+    ),
 ]
 Encoding = Annotated[
     str, typer.Option(help="Text encoding of the files, e.g. gb18030 or latin-1.")
@@ -77,4 +79,4 @@ Streamed = Annotated[
         show_default="stream if the table is too large for memory",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

@@ -49,7 +49,7 @@ def train(
         typer.Option(min=1, help="Size of the hidden state, in each direction."),
     ] = DEFAULTS.units,
     embedding_dim: Annotated[
-        int, typer.Option(min=1, help="Size of the vector of a token.")
+        int, typer.Option(min=1, help="Size of the token embeddings.")
     ] = DEFAULTS.embedding_dim,
     num_layers: Annotated[
         int, typer.Option(min=1, help="Number of recurrent layers.")
@@ -60,8 +60,8 @@ def train(
     pooling: Annotated[
         Pooling,
         typer.Option(
-            help="How a text's hidden states become one vector: the last state, the "
-            "maximum over all steps, their mean, or maximum and mean side by side."
+            help="How the hidden states of a text become one vector: the last state, "
+            "the maximum over all steps, the mean, or maximum and mean concatenated."
         ),
     ] = DEFAULTS.pooling,
     dropout: Annotated[
@@ -69,7 +69,7 @@ def train(
         typer.Option(
             min=0,
             max=0.95,
-            help="Dropout rate of the token vectors and of the pooled states.",
+            help="Dropout rate after the embedding and after the pooling.",
         ),
     ] = DEFAULTS.dropout,
     token_dropout: Annotated[
@@ -77,16 +77,18 @@ def train(
         typer.Option(
             min=0,
             max=0.95,
-            help="Share of tokens whose whole vector is set to 0 in training.",
+            help="Fraction of tokens whose embedding is set to 0 during training.",
             show_default=BY_THE_TEXTS,
         ),
     ] = DEFAULTS.token_dropout,
     linear: Annotated[
         bool,
-        typer.Option(help="Add a linear model of n-grams to the network."),
+        typer.Option(
+            help="Add the logits of a linear model of n-grams to those of the network."
+        ),
     ] = DEFAULTS.linear,
     max_tokens: Annotated[
-        int | None, typer.Option(min=3, help="Largest size of the vocabulary.")
+        int | None, typer.Option(min=3, help="Maximum size of the vocabulary.")
     ] = DEFAULTS.max_tokens,
     min_count: Annotated[
         int | None,
@@ -109,7 +111,8 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            help="Stop after this many epochs without a lower validation loss.",
+            help="Stop after this many epochs without a lower validation loss; the "
+            "weights of the best epoch are kept.",
         ),
     ] = DEFAULTS.patience,
     batch_size: Annotated[
@@ -119,7 +122,7 @@ def train(
         float | None,
         typer.Option(
             min=0,
-            help="Initial learning rate; falls linearly to 0.",
+            help="Initial learning rate of Adam; it falls linearly to 0 over --epochs.",
             show_default=BY_THE_TEXTS,
         ),
     ] = DEFAULTS.learning_rate,
@@ -147,7 +150,8 @@ def train(
         str | None,
         typer.Option(
             metavar="SOURCE",
-            help="Other labelled texts to test on, instead of a fifth of SOURCE.",
+            help="Labelled texts to test on, instead of a fifth of SOURCE. The options "
+            "on columns and encoding hold for both.",
             show_default=False,
         ),
     ] = None,
@@ -155,7 +159,9 @@ def train(
     distributed: Annotated[
         bool,
         typer.Option(
-            "--distributed", help="Train together with other processes (JAX backend)."
+            "--distributed",
+            help="Train together with other processes (JAX backend); the processes "
+            "find each other through the KERAS_DISTRIBUTION_* environment variables.",
         ),
     ] = False,
     force: Annotated[
@@ -164,9 +170,13 @@ def train(
 ) -> None:
     """Train a classifier on labelled texts, test it and save it.
 
-    One fifth of SOURCE is held out as the test part, unless SOURCE has one of its own
-    or --test names another. One tenth is the validation part: it decides when
-    training stops and how much weight the n-gram model gets beside the network.
+    The classifier adds the logits of two models: a recurrent network and a linear
+    model of n-grams.
+
+    One fifth of SOURCE is held out as the test part, unless SOURCE has a test part of
+    its own or --test names other texts. One tenth of SOURCE is the validation part. It
+    decides when training stops and how much weight each of the two models gets. The
+    settings that were chosen from your texts are saved in metrics.json.
 
     Writes model.keras, metrics.json, history.csv, curves.png and confusion.png to DIR.
     Prints the test scores of the classifier, of its network alone, and of a baseline:
