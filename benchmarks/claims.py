@@ -101,7 +101,7 @@ class Notebook:
             for source in self.sources
             if text in source
             for node in ast.parse(source).body
-            if ast.get_source_segment(source, node).startswith(text)
+            if (ast.get_source_segment(source, node) or "").startswith(text)
         ]
         if len(found) != 1:
             raise LookupError(f"{text!r} begins {len(found)} statements, not one")
@@ -214,8 +214,8 @@ def words_in_order(seeds: Sequence[int]) -> Values:
             {
                 "loss from counts, less ln 2": abs(counts - np.log(2)),
                 "loss from words in order": words,
-                "apart after 'bites'": np.linalg.norm(path[0, 1] - path[1, 1]),
-                "apart at the end": np.linalg.norm(path[0, 2] - path[1, 2]),
+                "apart after 'bites'": float(np.linalg.norm(path[0, 1] - path[1, 1])),
+                "apart at the end": float(np.linalg.norm(path[0, 2] - path[1, 2])),
                 "right": np.mean(logits.argmax(axis=1) == hurt),
             },
         )
