@@ -15,13 +15,13 @@ PYTEST := $(BIN)/pytest -q -n 2
 
 help:
 	@echo "make demo             train on the bundled messages, then classify three"
-	@echo "make test             lint, types, unit tests, notebooks against their outputs"
-	@echo "make test-exhaustive  every combination of what make test tries a few of"
-	@echo "make test-data        tests and notebooks on the corpora in RNN_KERAS_CACHE"
-	@echo "make test-portable    the notebooks as other processors would compute them"
-	@echo "make fuzz             two thousand arbitrary files and texts of each kind"
-	@echo "make bench            speed beside stock Keras and PyTorch, to benchmarks/speed.md"
-	@echo "make bench-quality    what each choice of the recipe is worth, to benchmarks/"
+	@echo "make test             check style and types, run unit tests and notebooks"
+	@echo "make test-exhaustive  every combination of which make test tries a few"
+	@echo "make test-data        run tests and notebooks on the data in RNN_KERAS_CACHE"
+	@echo "make test-portable    run the notebooks with the instructions of older processors"
+	@echo "make fuzz             try two thousand arbitrary files and texts of each kind"
+	@echo "make bench            measure speed beside stock Keras and PyTorch (half an hour)"
+	@echo "make bench-quality    measure what each default setting is worth (hours)"
 	@echo "make notebooks        run all notebooks again, in place"
 	@echo "make lab              open the notebooks in JupyterLab"
 
