@@ -329,7 +329,7 @@ def padding(cell: str, masked: bool, steps: int, seeds: Sequence[int]) -> Values
 def fading(seeds: Sequence[int]) -> Values:
     """Untrained: what 25 steps of padding leave of the states' differences."""
     notebook = _laboratory()
-    notebook.cell("def states(")
+    notebook.statement("def states(")
     notebook.statement("end_of_text = ")
     notebook.statement("long_after = ")
     reading, text_end = notebook["states"], notebook["end_of_text"]
