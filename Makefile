@@ -82,7 +82,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/speed.py
 
 bench-quality: $(READY)
-	for name in quality real_data language_model translation forecasting speech; do \
+	for name in claims quality real_data language_model translation forecasting speech; do \
 	  $(BIN)/python benchmarks/$$name.py || exit; done
 
 # A notebook runs in its own folder, where a relative path would lead elsewhere.
