@@ -74,6 +74,21 @@ def test_the_first_use_of_tensorflow_is_quiet(code):
     assert shown.stderr == shown.stdout == ""
 
 
+def test_what_a_command_reads_before_its_work_needs_no_tensorflow():
+    """Otherwise a mistake is reported late, below TensorFlow's start-up lines."""
+    code = (
+        "import sys\n"
+        "import rnn_keras.cli.app, rnn_keras.classification.settings\n"
+        "import rnn_keras.experiments.run_files, rnn_keras.experiments.run_folder\n"
+        "import rnn_keras.export.files, rnn_keras.training.distributed\n"
+        "print({'tensorflow', 'keras'} & set(sys.modules))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert (shown.stdout, shown.stderr) == ("set()\n", "")
+
+
 def test_what_was_held_back_is_shown_when_tensorflow_cannot_be_imported(tmp_path):
     (tmp_path / "tensorflow.py").write_text(
         "import os\nos.write(2, b'the cause\\n')\nraise ImportError('broken')\n"

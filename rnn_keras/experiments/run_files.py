@@ -3,7 +3,8 @@
 `model.keras` is the classifier, `metrics.json` holds a `RunMetrics`, `history.csv` has
 a row for each epoch, and there are two figures. The texts are not in the folder: they
 are loaded and divided again with the same seed, which gives the same parts, or else
-they are other texts.
+they are other texts. Nothing here imports TensorFlow, so that a damaged run is
+reported at once.
 
 Where and when the files are written is in `rnn_keras.experiments.run_folder`.
 """
@@ -14,11 +15,10 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from matplotlib.figure import Figure
 
-from rnn_keras.classification.classifier import TextClassifier
 from rnn_keras.datasets.corpora import CORPORA
 from rnn_keras.datasets.labelled import LabelledTexts, Splits
 from rnn_keras.datasets.loaders import load_dataset
@@ -33,6 +33,9 @@ from rnn_keras.experiments.run_folder import (
 from rnn_keras.plots.curves import confusion_size, plot_confusion, plot_curves
 from rnn_keras.scoring import Answers
 from rnn_keras.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from rnn_keras.classification.classifier import TextClassifier
 
 # The models whose scores are in `metrics.json`, and what each of them must have.
 _SCORED, _SCORES = ("test", "network", "baseline"), ("accuracy", "f1", "n")
@@ -321,7 +324,7 @@ def checked_history(history: Any, where: str) -> dict[str, list[float]]:
 
 def write_results(
     folder: Path,
-    model: TextClassifier,
+    model: "TextClassifier",
     metrics: RunMetrics,
     history: dict[str, list[float]],
     answers: Answers,
