@@ -297,7 +297,7 @@ def _add_linear_path(graph: Graph, path: LinearPath, logits: str, masks: _Masks)
 
 
 def _add_ngrams(graph: Graph, max_ngram: int, masks: _Masks) -> tuple[str, str]:
-    """Add `rnn_keras.layers.ngram_logits.ngrams`, operation by operation."""
+    """Add `rnn_keras.layers.ngram_logits.ngram_keys`, operation by operation."""
     pads = np.array([0, 1, 0, 1])
     ids = graph.add("Pad", "ids", pads, 0)
     key = graph.add("Add", graph.add("Mul", ids, 0), 1)
