@@ -328,10 +328,10 @@ def refuse_unwritable(
     except InputError:
         raise
     except errors as error:
-        raise not_written(Path(path), error, can_resume()) from error
+        raise _not_written(Path(path), error, can_resume()) from error
 
 
-def not_written(path: Path, error: Exception, kept: bool = False) -> InputError:
+def _not_written(path: Path, error: Exception, kept: bool = False) -> InputError:
     """The error for a file or folder that cannot be written.
 
     Args:
