@@ -31,7 +31,7 @@ PEERS = {
     "keras_unmasked": "stock Keras, unmasked",
     "keras_xla": "stock Keras, masked, `jit_compile=True`",
     "keras_jax": "stock Keras on JAX, masked",
-    "torch": "PyTorch, the seed's loop",
+    "torch": "PyTorch, the seed program's loop",
     "floor": "the products and activations alone",
 }
 MEASURED = ("tensorflow", "keras", "torch", "jax", "numpy")

@@ -34,7 +34,7 @@ class ModelSettings:
     Attributes:
         cell: recurrent cell, `"simple_rnn"`, `"lstm"` or `"gru"`.
         units: size of the state in each direction.
-        embedding_dim: size of the vector of a token.
+        embedding_dim: size of the embedding of a token.
         num_layers: number of recurrent layers.
         bidirectional: read each text from both ends.
         pooling: how the states over time become one vector: `"last"`, `"max"`,

@@ -62,7 +62,7 @@ def build_classifier(
         num_classes: number of logits.
         cell: `"simple_rnn"`, `"lstm"` or `"gru"`.
         units: size of the state in each direction.
-        embedding_dim: size of the vector of a token.
+        embedding_dim: size of the embedding of a token.
         num_layers: number of recurrent layers, one on top of the other. With 0 the
             token vectors themselves are pooled. A recurrent network should beat that.
         bidirectional: whether each layer reads the text in both directions and
@@ -71,7 +71,7 @@ def build_classifier(
             state after the last token (and, with `bidirectional`, the state of the
             backward layer after the first token). `"max"`, `"mean"` and `"max_mean"`
             take the maximum, the mean, or both, over all tokens.
-        dropout: dropout rate of the token vectors and of the pooled states.
+        dropout: dropout rate of the embeddings and of the pooled states.
         token_dropout: share of tokens whose whole vector is set to 0 in training, so
             that no single word decides: Y. Gal, Z. Ghahramani, "A theoretically
             grounded application of dropout in recurrent neural networks", NIPS 2016.
@@ -142,9 +142,9 @@ def build_language_model(
         vocabulary_size: number of token ids, padding and unknown included.
         cell: `"simple_rnn"`, `"lstm"` or `"gru"`.
         units: size of the state of each layer.
-        embedding_dim: size of the vector of a token.
+        embedding_dim: size of the embedding of a token.
         num_layers: number of recurrent layers, one on top of the other.
-        dropout: dropout rate of the token vectors and of the outputs of each
+        dropout: dropout rate of the embeddings and of the outputs of each
             recurrent layer. Nothing is dropped between the steps of a layer: W.
             Zaremba et al., "Recurrent neural network regularization", 2014.
         name: name of the model.
@@ -204,11 +204,11 @@ def build_translator(
         cell: `"simple_rnn"`, `"lstm"` or `"gru"`.
         units: size of the decoder's state, an even number; the encoder has half of
             it in each direction.
-        embedding_dim: size of the vector of a token in both languages. The decoder's
+        embedding_dim: size of the embedding of a token in both languages. The decoder's
             output is projected to this size (the readout), and the logits are its
             products with the vectors of all target tokens: O. Press, L. Wolf, "Using
             the output embedding to improve language models", EACL 2017.
-        dropout: dropout rate of the token vectors and of the readout.
+        dropout: dropout rate of the embeddings and of the readout.
         name: name of the model.
 
     Returns:
