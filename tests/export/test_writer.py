@@ -64,15 +64,12 @@ def test_an_export_answers_as_the_classifier(exports, expected, new_texts, forma
         ("onnx", "lstm", True, 2, "max"),
         ("onnx", "simple_rnn", False, 1, "mean"),
         ("litert", "lstm", False, 2, "last"),
-        # The rest of the matrix, where networks follow each other.
+        # The rest of the matrix, where networks follow each other. What "max" and
+        # "mean" compute, "max_mean" computes too.
         *(
             pytest.param(format, *network, marks=pytest.mark.exhaustive)
             for *network, format in itertools.product(
-                CELLS,
-                (False, True),
-                (1, 2),
-                ("last", "max", "mean", "max_mean"),
-                FORMATS,
+                CELLS, (False, True), (1, 2), ("last", "max_mean"), FORMATS
             )
         ),
     ],
