@@ -59,7 +59,7 @@ test-exhaustive: $(READY)
 
 test-data: export RNN_KERAS_REQUIRE_DATA = 1
 test-data: $(READY)
-	$(PYTEST) -m data --dist loadgroup
+	$(PYTEST) -m data
 	$(PYTEST) --nbval --dist loadfile notebooks/0[89]_*.ipynb notebooks/1*_*.ipynb
 
 # Stored outputs must hold on other processors: with fewer instructions, without
