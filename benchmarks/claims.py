@@ -13,6 +13,9 @@ in the notebook as it stands now.
 The claims are listed in claims.toml: what a notebook says, the value it is about, the
 bound, and the assertion. A claim about a mean over several seeds is tested on the worst
 group of so many that can be drawn from the seeds here.
+
+The experiments of notebooks 08 to 12 need their corpora: RNN_KERAS_CACHE names the
+folder.
 """
 
 import argparse
@@ -640,6 +643,256 @@ def neighbours(seeds: Sequence[int]) -> Values:
         yield seed, {"each other's nearest": _nearest(notebook["means"], *pair)}
 
 
+# 08
+
+
+def sms_spam(seeds: Sequence[int]) -> Values:
+    """Text messages: F1 of spam, and how many answers are wrong."""
+    notebook = Notebook("08_real_data")
+    notebook.cell("corpora = {name: load_dataset")
+    for seed in seeds:
+        notebook.cell("classifier = TextClassifier.from_texts(train", seed=str(seed))
+        notebook.cell("wrong = [")
+        notebook.cell("at most 25 errors")
+        said = notebook["classifier"].predict(notebook["text"])
+        yield (
+            seed,
+            {
+                "F1 of spam, classifier": notebook["f1"]["classifier"],
+                "F1 of spam, TF-IDF": notebook["f1"]["TF-IDF"],
+                "wrong answers": len(notebook["wrong"]),
+                "the advertisement is spam": said.label == "spam",
+            },
+        )
+
+
+# 09
+
+
+def shakespeare(seeds: Sequence[int]) -> Values:
+    """The language model: its losses, what it writes, and its best units."""
+    from rnn_keras import build_language_model
+
+    notebook = Notebook("09_text_generation")
+    for text in ("text = load_text", "order, num_rows = 8", "inputs, targets = next"):
+        notebook.cell(text)
+    for text in ("def look_at", "def correlations"):
+        notebook.cell(text)
+    for seed in seeds:
+        set_seed(seed)
+        untrained = build_language_model(notebook["size"], cell="gru", units=256)
+        by_chance = notebook["best_units"](untrained)
+        for text in (
+            "network = build_language_model(",
+            "long_rows = ",
+            "places = ",
+            "costs_of = ",
+            "texts = {}",
+            "def words_of",
+            "circle = ",
+        ):
+            notebook.cell(text, **({"seed": str(seed)} if "build" in text else {}))
+        trained = notebook["best_units"](notebook["network"])
+        history, share = notebook["history"], notebook["share"]
+        memory, counted = notebook["by_memory"], notebook["counted_there"]
+        yield (
+            seed,
+            {
+                "after a sixteenth of a pass": history[0],
+                "after one pass": history[2],
+                "at the end": history[-1],
+                "1 to 5 characters: least lead of the n-grams": min(
+                    memory[k] - counted[k] for k in range(1, 6)
+                ),
+                "gain from 8 to 32 characters": memory[8] - memory[32],
+                "gain from 64 to 128 characters": memory[64] - memory[128],
+                "both together below the better": notebook["below"],
+                **{f"known words at {heat}": part for heat, part in share.items()},
+                "repeats itself at 0": bool(notebook["circle"]),
+                **{f"unit of the {f}": r for f, (_, r) in trained.items()},
+                **{f"unit of the {f}, untrained": r for f, (_, r) in by_chance.items()},
+            },
+        )
+
+
+# 10
+
+
+def translator(seeds: Sequence[int]) -> Values:
+    """The translator with attention: BLEU, and where it looks."""
+    notebook = Notebook("10_translation")
+    for text in (
+        "renderings = defaultdict(list)",
+        "order = list(renderings)",
+        "source = TextVectorizer(",
+        "def bleu(",
+        "def grams_of",
+        "weigh = ",
+        "read, predicted = ",
+        "def train(",
+        "def looks",
+    ):
+        notebook.cell(text)
+    for seed in seeds:
+        for text in ("network, losses = ", "greedy, beam = ", 'scores["beam"] = '):
+            notebook.cell(text, **({"seed": str(seed)} if "losses" in text else {}))
+        notebook.statement("right = [one for")
+        for text in ("untrained = ", "repeated = "):
+            notebook.cell(text)
+        losses, gain = notebook["losses"], notebook["gain"]
+        yield (
+            seed,
+            {
+                "last loss / first loss": losses[-1] / losses[0],
+                "as likely by beam search": (gain > -1e-4).mean(),
+                "likelier by beam search": (gain > 1e-4).mean(),
+                "BLEU, greedy": notebook["scores"]["greedy"],
+                "BLEU, beam": notebook["scores"]["beam"],
+                "right translations": len(notebook["right"]),
+                "order followed": notebook["follows"],
+                "order followed, untrained": notebook["control"],
+                "looks at the name": notebook["at_name"],
+                "BLEU lost by unknown words": notebook["known_words"]
+                - notebook["unknown_words"],
+                "a word twice": np.mean(notebook["repeated"]),
+            },
+        )
+
+
+# 11
+
+
+def melbourne(seeds: Sequence[int]) -> Values:
+    """The LSTM of notebook 11: its error a day ahead, and its interval."""
+    notebook = Notebook("11_forecasting")
+    for text in (
+        'table = load_series("melbourne")',
+        'begin = "1989"',
+        "steps = 30",
+        'filled = table["temperature"]',
+        "def train(",
+    ):
+        notebook.cell(text)
+    for seed in seeds:
+        notebook.cell("network = build_forecaster(3, 1,", seed=str(seed))
+        for text in ("smoother = ", "in_fit = ", "names = ["):
+            notebook.cell(text)
+        width, covered = notebook["width"], notebook["covered"]["by the network"]
+        within = notebook["within"]
+        median, truth = notebook["median"], notebook["truth"]
+        yield (
+            seed,
+            {
+                "MAE": notebook["error"](median),
+                "spread of the median / of the truth": np.std(median[notebook["shown"]])
+                / np.std(truth[notebook["shown"]]),
+                "covered": within["by the network"].mean(),
+                "covered by one width": within["of one width"].mean(),
+                "covered, least of the seasons": covered.min(),
+                "covered, most of the seasons": covered.max(),
+                "width in winter / least of the others": width[2]
+                / np.delete(width, 2).min(),
+            },
+        )
+
+
+def days_ahead(cell: str, horizon: int, seeds: Sequence[int]) -> Values:
+    """MAE by day of the networks of benchmarks/forecasting.py, in 1989 and 1990."""
+    import forecasting
+
+    days = forecasting.prepare("test", horizon)
+    truth = days.celsius(days.tested[1])[:, :, 0]
+    for seed in seeds:
+        rows = forecasting.score(forecasting.network(days, cell, seed), truth)
+        values = {f"MAE, day {row['day']}": row["mae"] for row in rows}
+        yield seed, {**values, "covered, day 1": rows[0]["covered"]}
+
+
+def beijing(seeds: Sequence[int]) -> Values:
+    """The network for 24 hours: its errors beside the others', and its interval."""
+    notebook = Notebook("11_forecasting")
+    for text in (
+        'air = load_series("beijing")',
+        "rising = ",
+        "truth = forecast_windows(dust",
+        "filled = dust",
+        "def fit_median",
+        "def train(",
+    ):
+        notebook.cell(text)
+    for seed in seeds:
+        notebook.cell("change_from = ", seed=str(seed))
+        notebook.cell("known = ~np.isnan(truth")
+        network, widths = notebook["errors"]["network"], notebook["widths"]
+        inside, months = notebook["inside"], notebook["months"]
+        known = notebook["known"]
+        quarters = [
+            inside[rows][known[rows]].mean()
+            for rows in ((months - 1) // 3 == quarter for quarter in range(4))
+        ]
+        yield (
+            seed,
+            {
+                "hours better than persistence": notebook["hours_better"],
+                "below the line, median hour": notebook["by_line"],
+                "below the line by |e|, median hour": notebook["by_same_loss"],
+                "error after six hours / after one": network[5] / network[0],
+                "covered": inside[known].mean(),
+                "covered, least of the quarters": min(quarters),
+                "covered, most of the quarters": max(quarters),
+                "width, January to March / July to September": widths[
+                    "January to March"
+                ]
+                / widths["July to September"],
+            },
+        )
+
+
+# 12
+
+
+def spoken_digits(seeds: Sequence[int]) -> Values:
+    """The recognizer: single digits, strings, and where it puts the words."""
+    notebook = Notebook("12_speech")
+    for text in (
+        "spoken = load_recordings",
+        "layer = LogMel(",
+        "def squeezed",
+        "def of_line",
+    ):
+        notebook.cell(text)
+    for seed in seeds:
+        notebook.cell("def train(members", seed=str(seed))
+        for text in (
+            "answers = classify(network",
+            "strings = ",
+            "def joined_with_borders",
+            "random, inside, span",
+        ):
+            notebook.cell(text)
+        wrong, rates = 1 - notebook["right"].mean(), notebook["rates"]
+        delays = notebook["delays"]
+        yield (
+            seed,
+            {
+                "first loss": notebook["losses"][0],
+                "last loss": notebook["losses"][-1],
+                "accuracy": 1 - wrong,
+                "errors / errors of the line": wrong
+                / (1 - notebook["line"]["official"]),
+                "error rate, greedy": rates[1],
+                "error rate, beam": rates[8],
+                "error rate, difference": abs(rates[1] - rates[8]),
+                "words within their borders": np.mean(notebook["inside"]),
+                "median share of their time": np.median(notebook["span"]),
+                "seconds from a word's beginning to its mark": np.median(delays),
+                "seconds that four of five of them differ by": np.ptp(
+                    np.quantile(delays, [0.1, 0.9])
+                ),
+            },
+        )
+
+
 KINDS = ("SimpleRNN", "GRU", "LSTM")
 EXPERIMENTS: dict[str, Callable[[Sequence[int]], Values]] = {
     "seed_program": seed_program,
@@ -682,6 +935,16 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int]], Values]] = {
     "gates": gates,
     "compared_messages": compared_messages,
     "spam_by_division": spam_by_division,
+    "sms_spam": sms_spam,
+    "shakespeare": shakespeare,
+    "translator": translator,
+    "melbourne": melbourne,
+    "a day ahead, lstm": partial(days_ahead, "lstm", 1),
+    "a day ahead, gru": partial(days_ahead, "gru", 1),
+    "a day ahead, simple_rnn": partial(days_ahead, "simple_rnn", 1),
+    "a week ahead, lstm": partial(days_ahead, "lstm", 7),
+    "beijing": beijing,
+    "spoken_digits": spoken_digits,
 }
 
 

@@ -77,7 +77,7 @@ def test_no_cell_failed_or_wrote_to_standard_error():
 
 
 def test_cells_are_short_and_not_empty():
-    check_cells(lambda cell: not 1 <= len(source(cell).strip().splitlines()) <= 25)
+    check_cells(lambda cell: not 1 <= len(source(cell).strip().splitlines()) <= 20)
 
 
 def test_at_most_a_tenth_of_the_cells_is_exempt_from_comparison():
