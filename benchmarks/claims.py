@@ -97,6 +97,11 @@ class Notebook:
         """
         self._run(ast.parse(self.sources[self.find(text)]).body, changed)
 
+    def cells(self, *texts: str) -> None:
+        """Run several cells as they stand, each named by what only it holds."""
+        for text in texts:
+            self.cell(text)
+
     def statement(self, text: str, **changed: str) -> None:
         """Run the one statement at the top of a cell that begins with `text`."""
         found = [
@@ -304,8 +309,7 @@ def open_gates(seeds: Sequence[int]) -> Values:
 def by_length(kind: str, length: int, seeds: Sequence[int]) -> Values:
     """Accuracy on temporal order of one length; gates as Keras starts them, or set."""
     notebook = _gradients()
-    for text in ("def set_gates", "def learn(network", "def experiment("):
-        notebook.cell(text)
+    notebook.cells("def set_gates", "def learn(network", "def experiment(")
     found = notebook["experiment"](kind, length, seeds)
     for seed, accuracy in zip(seeds, found, strict=True):
         yield seed, {"accuracy": accuracy}
@@ -316,8 +320,7 @@ def by_length(kind: str, length: int, seeds: Sequence[int]) -> Values:
 
 def _laboratory() -> Notebook:
     notebook = Notebook("04_vectorization_and_padding")
-    for text in ("WHO = (", "def pad(", "def network(", "def learn("):
-        notebook.cell(text)
+    notebook.cells("WHO = (", "def pad(", "def network(", "def learn(")
     return notebook
 
 
@@ -383,8 +386,7 @@ def forgotten_mask(seeds: Sequence[int]) -> Values:
 def spam_filter(seeds: Sequence[int]) -> Values:
     """One division of the messages; other weights and orders."""
     notebook = Notebook("05_spam_filter")
-    for text in ("def is_chinese", "splits = "):
-        notebook.cell(text)
+    notebook.cells("def is_chinese", "splits = ")
     for seed in seeds:
         for text in (
             "classifier = TextClassifier.from_texts(splits",
@@ -535,8 +537,7 @@ def gates(seeds: Sequence[int]) -> Values:
 
 def _structure(*texts: str) -> Notebook:
     notebook = Notebook("07_finding_structure_in_time")
-    for text in ("def elman_network", "def cut(", "def train(", *texts):
-        notebook.cell(text)
+    notebook.cells("def elman_network", "def cut(", "def train(", *texts)
     return notebook
 
 
@@ -674,24 +675,26 @@ def shakespeare(seeds: Sequence[int]) -> Values:
     from rnn_keras import build_language_model
 
     notebook = Notebook("09_text_generation")
-    for text in ("text = load_text", "order, num_rows = 8", "inputs, targets = next"):
-        notebook.cell(text)
-    for text in ("def look_at", "def correlations"):
-        notebook.cell(text)
+    notebook.cells(
+        "text = load_text",
+        "order, num_rows = 8",
+        "inputs, targets = next",
+        "def look_at",
+        "def correlations",
+    )
     for seed in seeds:
         set_seed(seed)
         untrained = build_language_model(notebook["size"], cell="gru", units=256)
         by_chance = notebook["best_units"](untrained)
-        for text in (
-            "network = build_language_model(",
+        notebook.cell("network = build_language_model(", seed=str(seed))
+        notebook.cells(
             "long_rows = ",
             "places = ",
             "costs_of = ",
             "texts = {}",
             "def words_of",
             "circle = ",
-        ):
-            notebook.cell(text, **({"seed": str(seed)} if "build" in text else {}))
+        )
         trained = notebook["best_units"](notebook["network"])
         history, share = notebook["history"], notebook["share"]
         memory, counted = notebook["by_memory"], notebook["counted_there"]
@@ -721,7 +724,7 @@ def shakespeare(seeds: Sequence[int]) -> Values:
 def translator(seeds: Sequence[int]) -> Values:
     """The translator with attention: BLEU, and where it looks."""
     notebook = Notebook("10_translation")
-    for text in (
+    notebook.cells(
         "renderings = defaultdict(list)",
         "order = list(renderings)",
         "source = TextVectorizer(",
@@ -731,14 +734,12 @@ def translator(seeds: Sequence[int]) -> Values:
         "read, predicted = ",
         "def train(",
         "def looks",
-    ):
-        notebook.cell(text)
+    )
     for seed in seeds:
-        for text in ("network, losses = ", "greedy, beam = ", 'scores["beam"] = '):
-            notebook.cell(text, **({"seed": str(seed)} if "losses" in text else {}))
+        notebook.cell("network, losses = ", seed=str(seed))
+        notebook.cells("greedy, beam = ", 'scores["beam"] = ')
         notebook.statement("right = [one for")
-        for text in ("untrained = ", "repeated = "):
-            notebook.cell(text)
+        notebook.cells("untrained = ", "repeated = ")
         losses, gain = notebook["losses"], notebook["gain"]
         yield (
             seed,
@@ -765,18 +766,16 @@ def translator(seeds: Sequence[int]) -> Values:
 def melbourne(seeds: Sequence[int]) -> Values:
     """The LSTM of notebook 11: its error a day ahead, and its interval."""
     notebook = Notebook("11_forecasting")
-    for text in (
+    notebook.cells(
         'table = load_series("melbourne")',
         'begin = "1989"',
         "steps = 30",
         'filled = table["temperature"]',
         "def train(",
-    ):
-        notebook.cell(text)
+    )
     for seed in seeds:
         notebook.cell("network = build_forecaster(3, 1,", seed=str(seed))
-        for text in ("smoother = ", "in_fit = ", "names = ["):
-            notebook.cell(text)
+        notebook.cells("smoother = ", "in_fit = ", "names = [")
         width, covered = notebook["width"], notebook["covered"]["by the network"]
         within = notebook["within"]
         median, truth = notebook["median"], notebook["truth"]
@@ -811,15 +810,14 @@ def days_ahead(cell: str, horizon: int, seeds: Sequence[int]) -> Values:
 def beijing(seeds: Sequence[int]) -> Values:
     """The network for 24 hours: its errors beside the others', and its interval."""
     notebook = Notebook("11_forecasting")
-    for text in (
+    notebook.cells(
         'air = load_series("beijing")',
         "rising = ",
         "truth = forecast_windows(dust",
         "filled = dust",
         "def fit_median",
         "def train(",
-    ):
-        notebook.cell(text)
+    )
     for seed in seeds:
         notebook.cell("change_from = ", seed=str(seed))
         notebook.cell("known = ~np.isnan(truth")
@@ -854,22 +852,20 @@ def beijing(seeds: Sequence[int]) -> Values:
 def spoken_digits(seeds: Sequence[int]) -> Values:
     """The recognizer: single digits, strings, and where it puts the words."""
     notebook = Notebook("12_speech")
-    for text in (
+    notebook.cells(
         "spoken = load_recordings",
         "layer = LogMel(",
         "def squeezed",
         "def of_line",
-    ):
-        notebook.cell(text)
+    )
     for seed in seeds:
         notebook.cell("def train(members", seed=str(seed))
-        for text in (
+        notebook.cells(
             "answers = classify(network",
             "strings = ",
             "def joined_with_borders",
             "random, inside, span",
-        ):
-            notebook.cell(text)
+        )
         wrong, rates = 1 - notebook["right"].mean(), notebook["rates"]
         delays = notebook["delays"]
         yield (

@@ -46,6 +46,13 @@ def test_every_public_name_is_there():
     assert set(rnn_keras.__all__) <= set(dir(rnn_keras))
 
 
+def run_python(code):
+    """Run code in a process of its own, and return the process, which succeeded."""
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+
 def test_importing_the_package_alone_is_quick_and_a_wrong_name_is_an_error():
     code = (
         "import sys, rnn_keras\n"
@@ -53,9 +60,7 @@ def test_importing_the_package_alone_is_quick_and_a_wrong_name_is_an_error():
         "try: rnn_keras.nosuch\n"
         "except AttributeError as error: print(error)"
     )
-    shown = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    shown = run_python(code)
     assert "nosuch" in shown.stdout
 
 
@@ -68,9 +73,7 @@ def test_importing_the_package_alone_is_quick_and_a_wrong_name_is_an_error():
     ],
 )
 def test_the_first_use_of_tensorflow_is_quiet(code):
-    shown = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    shown = run_python(code)
     assert shown.stderr == shown.stdout == ""
 
 
@@ -83,9 +86,7 @@ def test_what_a_command_reads_before_its_work_needs_no_tensorflow():
         "import rnn_keras.export.files, rnn_keras.training.distributed\n"
         "print({'tensorflow', 'keras'} & set(sys.modules))"
     )
-    shown = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    shown = run_python(code)
     assert (shown.stdout, shown.stderr) == ("set()\n", "")
 
 
