@@ -31,9 +31,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from scipy import stats
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.pipeline import Pipeline, make_pipeline
+
+from rnn_keras.utils.regression import (
+    one_blas_thread,
+    sparse_logistic_regression,
+)
 
 DRAWS = 2_000
 _DRAWS_IN_MEMORY = 200
@@ -314,13 +318,16 @@ class LinearBaseline:
                 token_pattern=None,
                 ngram_range=(1, max_ngram),
                 sublinear_tf=True,
+                dtype=np.float32,
             ),
-            LogisticRegression(C=10, max_iter=1000),
+            sparse_logistic_regression(10.0),
         )
 
     def fit(self, texts: Sequence[str], labels: Sequence[str]) -> "LinearBaseline":
         """Fit the features and the regression; returns the baseline itself."""
-        self.pipeline.fit(self.vectorizer.tokenize(texts), labels)
+        tokens = self.vectorizer.tokenize(texts)
+        with one_blas_thread():
+            self.pipeline.fit(tokens, labels)
         return self
 
     def predict(self, texts: Sequence[str]) -> list[str]:

@@ -466,11 +466,17 @@ class TextClassifier(keras.Model):
             checkpoints=checkpoints,
         )
         if settings.linear and encoded.validation is not None:
-            self._fit_linear(encoded.known, encoded.validation, recipe.max_ngram)
+            self._fit_linear(
+                encoded.known, encoded.validation, recipe.max_ngram, progress
+            )
         return history
 
     def _fit_linear(
-        self, known: IdsInMemory, held_out: IdsInMemory, max_ngram: int
+        self,
+        known: IdsInMemory,
+        held_out: IdsInMemory,
+        max_ngram: int,
+        progress: bool,
     ) -> None:
         """Fit a linear path and weigh it against the network by held-out texts."""
         probabilities = self.probabilities_of_ids(held_out.ids)
@@ -479,6 +485,7 @@ class TextClassifier(keras.Model):
             (known.ids, known.labels),
             (held_out.ids, held_out.labels),
             max_ngram=max_ngram,
+            progress=progress,
         )
         self._set_linear(path)
 

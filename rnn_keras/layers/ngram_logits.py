@@ -12,19 +12,21 @@ make held-out texts most probable.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import keras
 import numpy as np
 from keras import ops
 from scipy.optimize import minimize
-from scipy.sparse import csr_matrix, diags_array
+from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 from sklearn.feature_extraction.text import TfidfTransformer
-from sklearn.linear_model import LogisticRegression
 
 from rnn_keras.layers.text_vectorizer import concatenate_ids
 from rnn_keras.utils.errors import check_sizes
+from rnn_keras.utils.progress import progress_bar
+from rnn_keras.utils.regression import fit_binary, in_threads
 
 # 2**32 divided by the golden ratio, as an int32. Its multiples lie as far apart as
 # possible (D. E. Knuth, "The art of computer programming", volume 3, section 6.4): no
@@ -98,8 +100,10 @@ class LinearPath(keras.layers.Layer):
         max_ngram: int = 2,
         max_rows: int = 2**18,
         strength: float = 10.0,
+        start: "LinearPath | None" = None,
+        progress: bool = False,
         **kwargs: Any,
-    ) -> "LinearPath":
+    ) -> Self:
         """Return a layer fitted by TF-IDF and one logistic regression for each class.
 
         Each regression separates a class from the rest. Before it is fitted, every
@@ -115,31 +119,69 @@ class LinearPath(keras.layers.Layer):
             max_ngram: tokens in the longest n-gram.
             max_rows: largest number of known n-grams; those in most texts are kept.
             strength: inverse strength of the L2 penalty, scikit-learn's `C`.
+            start: layer whose weights the regressions begin with, fitted to most of
+                the same texts.
+            progress: show a bar if standard error is a terminal.
             **kwargs: arguments of `keras.layers.Layer`.
         """
         keys, present = _presence(ids, max_ngram, max_rows)
-        idf = TfidfTransformer().fit(present)
-        features = idf.transform(present)
-        path = cls(num_classes, len(keys), max_ngram, **kwargs)
-        table = np.zeros(path.table.shape, np.float32)
-        table[:, -1] = idf.idf_**2
-        bias = np.full(num_classes, np.nan, np.float32)
+        tfidf = TfidfTransformer().fit(present)
+        features = tfidf.transform(present).astype(np.float32)
         classes = np.unique(labels)
-        for label in classes[-1:] if len(classes) == 2 else classes:
+        pairs = len(classes) == 2  # one regression then serves both classes
+        fitted = classes[-1:] if pairs else classes
+        begin = np.zeros((len(keys) + 1, num_classes), np.float32)
+        if start is not None:
+            begin = start._weights_of(keys, tfidf.idf_)
+            if pairs:
+                begin[:, fitted] -= begin[:, classes[:1]]
+
+        def fit_class(label: int) -> tuple[np.ndarray, float]:
+            """Return the weights of the n-grams' presence, and the intercept."""
             inside = labels == label
-            scale = informativeness(present, inside)
-            model = LogisticRegression(C=strength, max_iter=1000)
-            model.fit(features @ diags_array(scale), inside)
-            table[:, label] = model.coef_[0] * scale * idf.idf_
-            bias[label] = model.intercept_[0]
-        if len(classes) == 2:
+            scale = informativeness(present, inside).astype(np.float32)
+            scaled = features.copy()
+            scaled.data *= scale[scaled.indices]
+            first = (begin[:-1, label] / scale, begin[-1, label])
+            weights, intercept = fit_binary(scaled, inside, strength, first)
+            return weights * scale, intercept
+
+        table = np.zeros((len(keys), num_classes + 1), np.float32)
+        table[:, -1] = tfidf.idf_**2
+        bias = np.full(num_classes, np.nan, np.float32)
+        with progress_bar(shown=progress) as bar:
+            solutions = in_threads(fit_class, fitted)
+            shown = bar.track(solutions, len(fitted), description="n-grams")
+            for label, (weights, intercept) in zip(fitted, shown, strict=True):
+                table[:, label] = weights * tfidf.idf_
+                bias[label] = intercept
+        if pairs:
             table[:, classes] = np.outer(table[:, classes[1]], [-0.5, 0.5])
             bias[classes] = bias[classes[1]] * np.array([-0.5, 0.5])
         bias[np.isnan(bias)] = np.nanmin(bias)
+        path = cls(num_classes, len(keys), max_ngram, **kwargs)
         path.keys.assign(keys)
         path.table.assign(table)
         path.bias.assign(bias)
         return path
+
+    def _weights_of(self, keys: np.ndarray, idf: np.ndarray) -> np.ndarray:
+        """Return the weights of n-grams as TF-IDF features, and below them the bias.
+
+        Args:
+            keys: keys of n-grams; one that is unknown here gets zeros.
+            idf: the inverse document frequency of each.
+
+        Returns:
+            float32 `(keys + 1, classes)`.
+        """
+        own = ops.convert_to_numpy(self.keys)
+        row = np.minimum(np.searchsorted(own, keys), len(own) - 1)
+        known = (own[row] == keys)[:, np.newaxis]
+        table = ops.convert_to_numpy(self.table)[row, :-1]
+        weights = np.where(known, table, 0) / idf[:, np.newaxis]
+        bias = ops.convert_to_numpy(self.bias)
+        return np.vstack([weights, bias]).astype(np.float32)
 
     def call(self, ids: Any, logits: Any) -> Any:
         logits = ops.cast(logits, self.compute_dtype)
@@ -214,6 +256,7 @@ def fit_linear_path(
     validation: tuple[np.ndarray, np.ndarray],
     *,
     max_ngram: int,
+    progress: bool = False,
 ) -> LinearPath | None:
     """Fit a linear path to all texts, and its scales to those that were held out.
 
@@ -222,6 +265,7 @@ def fit_linear_path(
         data: token ids and class indices that the network was trained on.
         validation: token ids and class indices that were held out.
         max_ngram: tokens in the longest n-gram.
+        progress: show a bar if standard error is a terminal.
 
     Returns:
         The layer; or `None` if the training texts are of one class or hold no token.
@@ -229,14 +273,18 @@ def fit_linear_path(
     ids, labels = data
     if len(np.unique(labels)) < 2 or not np.any(ids):
         return None
-    num_classes = logits.shape[1]
-    first = LinearPath.from_texts(ids, labels, num_classes, max_ngram=max_ngram)
+    fit = partial(
+        LinearPath.from_texts,
+        num_classes=logits.shape[1],
+        max_ngram=max_ngram,
+        progress=progress,
+    )
+    first = fit(ids, labels)
     first.fit_scales(validation[0], logits, validation[1])
-    path = LinearPath.from_texts(
+    path = fit(
         concatenate_ids([ids, validation[0]]),
         np.concatenate([labels, validation[1]]),
-        num_classes,
-        max_ngram=max_ngram,
+        start=first,
         name="linear",
     )
     path.scales.assign(first.scales)

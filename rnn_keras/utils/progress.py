@@ -10,11 +10,12 @@ from rich.progress import (
 )
 
 
-def progress_bar(*columns: ProgressColumn) -> Progress:
+def progress_bar(*columns: ProgressColumn, shown: bool = True) -> Progress:
     """A bar with the time left, on standard error; invisible unless on a terminal.
 
     Args:
         *columns: further columns, between the bar and the time left.
+        shown: whether to show it at all.
     """
     console = Console(stderr=True)
     return Progress(
@@ -23,6 +24,6 @@ def progress_bar(*columns: ProgressColumn) -> Progress:
         *columns,
         TimeRemainingColumn(),
         console=console,
-        disable=not console.is_terminal,
+        disable=not (shown and console.is_terminal),
         transient=True,
     )
