@@ -95,7 +95,7 @@ CASES = [
         {},
         (
             "nosuch.csv: neither a file, a folder nor a data set; the data sets are: "
-            "messages, seed, sms_spam, imdb, chnsenticorp"
+            "messages, seed, sms_spam, imdb, chnsenticorp, clinc150"
         ),
         command="train nosuch.csv --out run",
     ),
@@ -104,7 +104,7 @@ CASES = [
         {},
         (
             "'': neither a file, a folder nor a data set; the data sets are: "
-            "messages, seed, sms_spam, imdb, chnsenticorp"
+            "messages, seed, sms_spam, imdb, chnsenticorp, clinc150"
         ),
         command="train '' --out run",
     ),
@@ -115,7 +115,7 @@ CASES = [
             "x"
             * 199
             + "…: neither a file, a folder nor a data set; the data sets are: "
-            "messages, seed, sms_spam, imdb, chnsenticorp"
+            "messages, seed, sms_spam, imdb, chnsenticorp, clinc150"
         ),
         command=f"train {LONG}.csv --out run",
     ),
@@ -124,7 +124,7 @@ CASES = [
         {},
         (
             "a b.csv: neither a file, a folder nor a data set; the data sets are: "
-            "messages, seed, sms_spam, imdb, chnsenticorp"
+            "messages, seed, sms_spam, imdb, chnsenticorp, clinc150"
         ),
         command="train 'a\nb.csv' --out run",
     ),
@@ -133,7 +133,7 @@ CASES = [
         {},
         (
             "a\\x1b[2Jb.csv: neither a file, a folder nor a data set; the data sets "
-            "are: messages, seed, sms_spam, imdb, chnsenticorp"
+            "are: messages, seed, sms_spam, imdb, chnsenticorp, clinc150"
         ),
         command="train 'a\x1b[2Jb.csv' --out run",
     ),
@@ -142,7 +142,7 @@ CASES = [
         {},
         (
             "a\\udce9.csv: neither a file, a folder nor a data set; the data sets "
-            "are: messages, seed, sms_spam, imdb, chnsenticorp"
+            "are: messages, seed, sms_spam, imdb, chnsenticorp, clinc150"
         ),
         command="train 'a\udce9.csv' --out run",
     ),
@@ -152,7 +152,7 @@ CASES = [
         (
             "tiny_shakespeare (scenes from Shakespeare's plays, one long text) is "
             "loaded by `rnn_keras.datasets.load_text`; `load_dataset` takes: "
-            "messages, seed, sms_spam, imdb, chnsenticorp"
+            "messages, seed, sms_spam, imdb, chnsenticorp, clinc150"
         ),
         command="train tiny_shakespeare --out run",
     ),
@@ -193,7 +193,7 @@ CASES = [
         {"t": ROWS},
         (
             "t/u.csv: neither a file, a folder nor a data set; the data sets are: "
-            "messages, seed, sms_spam, imdb, chnsenticorp"
+            "messages, seed, sms_spam, imdb, chnsenticorp, clinc150"
         ),
         command="train t/u.csv --out run",
     ),
@@ -730,7 +730,7 @@ CASES = [
         {},
         (
             "nosuch.csv: neither a file, a folder nor a data set; the data sets are: "
-            "messages, seed, sms_spam, imdb, chnsenticorp"
+            "messages, seed, sms_spam, imdb, chnsenticorp, clinc150"
         ),
         command="compare nosuch.csv --out run",
     ),

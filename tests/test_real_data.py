@@ -6,6 +6,7 @@ These tests take some minutes and need the corpora in the folder `RNN_KERAS_CACH
 import json
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -86,6 +87,16 @@ def test_chnsenticorp_notes_what_it_leaves_out(needs_corpus):
     assert len(corpus) == 7765
     assert len(corpus.notes) == 1
     assert corpus.notes[0].startswith("1 empty text left out (data row ")
+
+
+def test_clinc150_loads_with_its_test_part(needs_corpus):
+    needs_corpus("clinc150")
+    corpus = load_dataset("clinc150")
+    assert (len(corpus), len(corpus.test)) == (18_000, 4_500)
+    assert set(Counter(corpus.labels).values()) == {120}
+    assert set(Counter(corpus.test.labels).values()) == {30}
+    both = set(corpus.texts) & set(corpus.test.texts)
+    assert len(both) == 2
 
 
 def test_imdb_loads_with_its_test_part(needs_corpus):

@@ -11,6 +11,7 @@ SHA-256 has been checked, so a broken download is never used.
 import hashlib
 import html
 import io
+import json
 import os
 import re
 import tarfile
@@ -197,6 +198,19 @@ def _read_imdb(path: Path) -> CorpusParts:
     return parts
 
 
+def _read_clinc150(path: Path) -> CorpusParts:
+    # The parts whose names begin with "oos" hold questions of no class.
+    content = json.loads(path.read_bytes())
+    parts: CorpusParts = {}
+    for part, pairs in (
+        ("train", content["train"] + content["val"]),
+        ("test", content["test"]),
+    ):
+        texts, labels = zip(*pairs, strict=True)
+        parts[part] = list(texts), list(labels)
+    return parts
+
+
 def _matching_members(
     path: Path, wanted: re.Pattern[str]
 ) -> Iterator[tuple[re.Match[str], bytes]]:
@@ -365,6 +379,20 @@ _ALL_CORPORA = (
             "ChnSentiCorp_htl_all/ChnSentiCorp_htl_all.csv"
         ),
         sha256="1d414b9c65caf3a836abdb4efded621968502ad3338e1a9d885ae131c86083f0",
+    ),
+    Corpus(
+        name="clinc150",
+        summary="questions to an assistant in 150 classes, with a test part",
+        size="18,000 + 4,500 texts",
+        licence="CC BY 3.0",
+        origin="Larson et al., EMNLP 2019; github.com/clinc/oos-eval",
+        file="data_full.json",
+        reader=_read_clinc150,
+        url=(
+            "https://raw.githubusercontent.com/clinc/oos-eval/"
+            "828f8093932c8fe6ca7936c3d2e52903b1c523de/data/data_full.json"
+        ),
+        sha256="36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0",
     ),
     Corpus(
         name="tiny_shakespeare",

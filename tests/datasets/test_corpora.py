@@ -5,6 +5,7 @@ A download that breaks off is never taken for the file, however it breaks off.
 
 import hashlib
 import io
+import json
 import os
 import signal
 import subprocess
@@ -224,6 +225,28 @@ def test_another_file_in_the_place_of_a_corpus_is_refused(content, name, cache):
     file.write_text(content)
     with pytest.raises(InputError, match=f"{file.name}: cannot be read"):
         load_series(name)
+
+
+def test_clinc150_joins_its_validation_part_and_leaves_out_what_has_no_class(cache):
+    path = cache / "clinc150" / "data_full.json"
+    path.parent.mkdir(parents=True)
+    parts = {
+        "train": [["set an alarm", "alarm"], ["play jazz", "play_music"]],
+        "val": [["wake me at six", "alarm"]],
+        "test": [["some rock please", "play_music"]],
+        "oos_test": [["how tall is a giraffe", "oos"]],
+    }
+    path.write_text(json.dumps(parts))
+    texts = load_dataset("clinc150")
+    assert texts.texts == ["set an alarm", "play jazz", "wake me at six"]
+    assert texts.labels == ["alarm", "play_music", "alarm"]
+    assert (texts.test.texts, texts.test.labels) == (
+        ["some rock please"],
+        ["play_music"],
+    )
+    path.write_text(json.dumps({"train": 1}))
+    with pytest.raises(InputError, match=r"data_full.json: cannot be read"):
+        load_dataset("clinc150")
 
 
 def write_imdb(cache):
