@@ -39,9 +39,11 @@ from rnn_keras.models.builders import build_classifier
 from rnn_keras.scoring import count_answers
 from rnn_keras.training.batches import IdsInMemory, LabelledIds, StreamedIds
 from rnn_keras.training.checkpoints import Checkpoints
+from rnn_keras.training.loop import Diverged
 from rnn_keras.training.trainer import compile_network, hold_out, train
 from rnn_keras.utils.errors import InputError, check_pairs
 from rnn_keras.utils.predictions import Prediction, name_predictions, run_by_length
+from rnn_keras.utils.stages import stage
 
 
 class _EncodedParts(NamedTuple):
@@ -445,30 +447,42 @@ class TextClassifier(keras.Model):
         Raises:
             InputError: if a label is not in `class_names`, or the number of labels is
                 not the number of texts.
+            Diverged: if a loss becomes infinite or `nan`. If there was an epoch before,
+                the classifier is complete, with the weights of the best one.
         """
         data = _parts_of(texts, labels, validation_data)
         settings = replace(settings or FitSettings(), **chosen)
-        encoded = self._encode_parts(data, validation_split, seed)
+        with stage("reading"):
+            encoded = self._encode_parts(data, validation_split, seed)
         self._set_linear(None)
         unit = self.preprocessor.unit
         recipe = recipe or recipe_for_parts(data, unit).override(settings)
-        history = train(
-            self.network,
-            encoded.train,
-            encoded.validation,
-            epochs=recipe.epochs,
-            batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            patience=settings.patience,
-            seed=seed,
-            callbacks=callbacks,
-            progress=progress,
-            checkpoints=checkpoints,
-        )
-        if settings.linear and encoded.validation is not None:
-            self._fit_linear(
-                encoded.known, encoded.validation, recipe.max_ngram, progress
+        diverged = None
+        try:
+            history = train(
+                self.network,
+                encoded.train,
+                encoded.validation,
+                epochs=recipe.epochs,
+                batch_size=settings.batch_size,
+                learning_rate=settings.learning_rate,
+                patience=settings.patience,
+                seed=seed,
+                callbacks=callbacks,
+                progress=progress,
+                checkpoints=checkpoints,
             )
+        except Diverged as error:
+            diverged, history = error, error.history
+            if not history.epoch:
+                raise
+        if settings.linear and encoded.validation is not None:
+            with stage("linear models"):
+                self._fit_linear(
+                    encoded.known, encoded.validation, recipe.max_ngram, progress
+                )
+        if diverged is not None:
+            raise diverged
         return history
 
     def _fit_linear(
@@ -565,7 +579,8 @@ def make_forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     if keras.backend.backend() != "tensorflow":
         return model.predict_on_batch
     graph = tf.function(lambda ids: model(ids, training=False))
-    concrete = graph.get_concrete_function(tf.TensorSpec((None, None), tf.int32))
+    with stage("compiling"):
+        concrete = graph.get_concrete_function(tf.TensorSpec((None, None), tf.int32))
     return lambda ids: concrete(tf.constant(ids)).numpy()
 
 

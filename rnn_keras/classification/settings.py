@@ -7,10 +7,12 @@ from here. A setting that is `None` is chosen from the texts: see
 Nothing here imports TensorFlow, so that `rnn-keras train --help` is quick.
 """
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnn_keras.utils.choices import CellName, Pooling
+from rnn_keras.utils.errors import InputError
 
 if TYPE_CHECKING:
     from rnn_keras.layers.text_vectorizer import Unit
@@ -27,8 +29,17 @@ _OF_NETWORK = (
 )
 
 
+class _FiniteSettings:
+    """Refuses a setting that is infinite or `nan`, which no range excludes."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InputError(f"{name} {value}: expected a finite number")
+
+
 @dataclass(frozen=True, kw_only=True)
-class ModelSettings:
+class ModelSettings(_FiniteSettings):
     """Settings of an untrained classifier: its network and its vocabulary.
 
     Attributes:
@@ -70,7 +81,7 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitSettings:
+class FitSettings(_FiniteSettings):
     """Settings of the training of a classifier.
 
     Attributes:

@@ -29,6 +29,7 @@ from rnn_keras.cli.shared import (
 )
 from rnn_keras.utils.choices import CellName, Pooling
 from rnn_keras.utils.quiet import import_quietly
+from rnn_keras.utils.stages import stage, timed_stages
 
 if TYPE_CHECKING:
     from rnn_keras.datasets.labelled import SplitTexts
@@ -185,36 +186,38 @@ def train(
     To continue a run that was stopped or killed, give the same command again.
     """
     table = table_options(text_column, label_column, no_header, encoding)
-    settings = Settings(
-        cell=cell,
-        unit=unit,
-        units=units,
-        embedding_dim=embedding_dim,
-        num_layers=num_layers,
-        bidirectional=bidirectional,
-        pooling=pooling,
-        dropout=dropout,
-        token_dropout=token_dropout,
-        max_tokens=max_tokens,
-        min_count=min_count,
-        max_length=max_length,
-        linear=linear,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        patience=patience,
-    )
+    with one_line_errors():
+        settings = Settings(
+            cell=cell,
+            unit=unit,
+            units=units,
+            embedding_dim=embedding_dim,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            pooling=pooling,
+            dropout=dropout,
+            token_dropout=token_dropout,
+            max_tokens=max_tokens,
+            min_count=min_count,
+            max_length=max_length,
+            linear=linear,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            patience=patience,
+        )
 
     def work(on_connected: Callable[[], None] = lambda: None) -> None:
-        _train(
-            _Source(source, test, table, streamed, seed),
-            out,
-            force,
-            checkpoint_every,
-            distributed,
-            on_connected,
-            settings,
-        )
+        with timed_stages(since_start=True):
+            _train(
+                _Source(source, test, table, streamed, seed),
+                out,
+                force,
+                checkpoint_every,
+                distributed,
+                on_connected,
+                settings,
+            )
 
     if not distributed:
         work()
@@ -244,6 +247,12 @@ class _Source(NamedTuple):
         return splits
 
 
+def _import_for_reading() -> None:
+    """Import what reading needs, so that its time counts as that of an import."""
+    import pandas  # noqa: F401
+    import sklearn.model_selection  # noqa: F401
+
+
 def _train(
     source: _Source,
     out: Path,
@@ -263,9 +272,13 @@ def _train(
             connect(on_connected)
         else:
             check_free(out, force)
-        splits = source.splits()
-        import_quietly()
-        from rnn_keras.experiments import run as runs
+        with stage("import"):
+            _import_for_reading()
+        with stage("reading"):
+            splits = source.splits()
+        with stage("import"):
+            import_quietly()
+            from rnn_keras.experiments import run as runs
 
         metrics = runs.train(
             splits,

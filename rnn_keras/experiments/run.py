@@ -29,7 +29,9 @@ from rnn_keras.training.distributed import (
     num_shares,
     process_index,
 )
+from rnn_keras.training.loop import Diverged
 from rnn_keras.utils.errors import InputError
+from rnn_keras.utils.stages import stage, timed_stages
 from rnn_keras.utils.version import __version__
 
 Report = Callable[[str], None]
@@ -72,6 +74,8 @@ def train(
     Raises:
         InputError: if `out` cannot be used, or the texts cannot be learned from.
         Stopped: after Ctrl-C or SIGTERM during training.
+        Diverged: if a loss became infinite or `nan`. If there was an epoch before, the
+            results are those of the best one, and written.
     """
     job = _Job(splits, replace(settings or Settings(), **chosen), seed, report)
     identity = job.identity()
@@ -90,10 +94,13 @@ def train(
             report("had finished already")
             return json.loads((out / METRICS).read_text(encoding="utf-8"))
         checkpoints = Checkpoints(folder.checkpoints, checkpoint_every, report)
+        times = stack.enter_context(timed_stages())
         trained = job.fit(checkpoints)
-        answers = count_answers(trained.model.labels_of, splits.read_test())
+        with stage("scoring"):
+            answers = count_answers(trained.model.labels_of, splits.read_test())
+            scores = _scores(trained.model, splits, answers)
         metrics = RunMetrics(
-            **_scores(trained.model, splits, answers),
+            **scores,
             **_sizes(trained.model, splits),
             seconds=round(trained.seconds, 2),
             seed=seed,
@@ -103,7 +110,11 @@ def train(
             settings=asdict(job.settings) | asdict(trained.recipe),
         )
         with folder.results() as results:
-            write_results(results, trained.model, metrics, trained.history, answers)
+            metrics = write_results(
+                results, trained.model, metrics, trained.history, answers, times
+            )
+    if trained.diverged is not None:
+        raise trained.diverged
     return asdict(metrics)
 
 
@@ -112,6 +123,7 @@ class _Trained(NamedTuple):
     recipe: Recipe
     history: dict[str, list[float]]
     seconds: float
+    diverged: Diverged | None
 
 
 @dataclass(frozen=True)
@@ -139,22 +151,29 @@ class _Job:
         splits, settings = self.splits, self.settings
         sizes = splits.sizes
         self.report(", ".join(f"{name} {size:,}" for name, size in sizes.items()))
-        recipe = recipe_for_parts(splits, settings.unit).override(settings)
-        model = TextClassifier.from_texts(
-            splits, seed=self.seed, settings=settings, recipe=recipe
-        )
+        with stage("reading"):
+            recipe = recipe_for_parts(splits, settings.unit).override(settings)
+            model = TextClassifier.from_texts(
+                splits, seed=self.seed, settings=settings, recipe=recipe
+            )
         started = time.perf_counter()
-        history = model.fit(
-            splits,
-            validation_split=0,
-            seed=self.seed,
-            checkpoints=checkpoints,
-            settings=settings,
-            recipe=recipe,
-        ).history
+        diverged = None
+        try:
+            history = model.fit(
+                splits,
+                validation_split=0,
+                seed=self.seed,
+                checkpoints=checkpoints,
+                settings=settings,
+                recipe=recipe,
+            )
+        except Diverged as error:
+            diverged, history = error, error.history
+            if not history.epoch:
+                raise
         seconds = checkpoints.seconds + time.perf_counter() - started
         self.report(_describe_reading(model, len(splits.sample), sizes["train"]))
-        return _Trained(model, recipe, history, seconds)
+        return _Trained(model, recipe, history.history, seconds, diverged)
 
 
 def _exchange(message: dict[str, Any]) -> dict[str, Any]:
@@ -187,9 +206,10 @@ def _scores(
     names = model.class_names
     alone = TextClassifier(model.network, model.preprocessor, names)
     known, held_out = splits.sample, splits.validation
-    baseline = LinearBaseline(model.preprocessor).fit(
-        known.texts + held_out.texts, known.labels + held_out.labels
-    )
+    with stage("linear models"):
+        baseline = LinearBaseline(model.preprocessor).fit(
+            known.texts + held_out.texts, known.labels + held_out.labels
+        )
     others = {"network": alone.labels_of, "baseline": baseline.predict}
     return {
         "test": answers.score(names),

@@ -13,7 +13,7 @@ import csv
 import json
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -33,6 +33,7 @@ from rnn_keras.experiments.run_folder import (
 from rnn_keras.plots.curves import confusion_size, plot_confusion, plot_curves
 from rnn_keras.scoring import Answers
 from rnn_keras.utils.errors import InputError
+from rnn_keras.utils.stages import StageTimes, stage
 
 if TYPE_CHECKING:
     from rnn_keras.classification.classifier import TextClassifier
@@ -70,6 +71,9 @@ class RunMetrics:
         texts: number of texts in "train", "validation" and "test".
         labels: number of training texts of each class; older files lack it.
         seconds: duration of the training.
+        stages: seconds of the whole job by stage, as `rnn_keras.utils.stages` names
+            them, from the start of the process if the command ran it; older files lack
+            it.
         seed: seed of weights, dropout and order.
         source: name of the data.
         run: `digest_of` everything that the results follow from.
@@ -88,6 +92,7 @@ class RunMetrics:
     texts: dict[str, int]
     labels: dict[str, int] | None = None
     seconds: float = 0.0
+    stages: dict[str, float] | None = None
     seed: int
     source: str
     run: str | None = None
@@ -122,7 +127,7 @@ class RunMetrics:
         Raises:
             OSError: if it cannot be written.
         """
-        text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        text = json.dumps(asdict(self), indent=2, ensure_ascii=False, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
 
 
@@ -328,23 +333,31 @@ def write_results(
     metrics: RunMetrics,
     history: dict[str, list[float]],
     answers: Answers,
-) -> None:
-    """Write the files of a run.
+    times: StageTimes,
+) -> RunMetrics:
+    """Write the files of a run; return the metrics with the seconds of each stage.
 
     Args:
         folder: where to write them.
         model: trained classifier.
-        metrics: content of `metrics.json`.
+        metrics: content of `metrics.json`, except for `stages`.
         history: scores of each epoch, as Keras's `History.history`.
         answers: answers to the test texts.
+        times: the seconds of each stage so far.
 
     Raises:
         OSError: if a file cannot be written.
     """
     model.save(folder / MODEL)
-    metrics.write(folder / METRICS)
     _write_history(folder / HISTORY, history)
-    _draw(folder, history, answers, model.class_names)
+    with stage("figures"):
+        _draw(folder, history, answers, model.class_names)
+    stages: dict[str, float] = {
+        name: round(seconds, 2) for name, seconds in times.seconds().items()
+    }
+    metrics = replace(metrics, stages=stages)
+    metrics.write(folder / METRICS)
+    return metrics
 
 
 def _write_history(path: Path, history: dict[str, list[float]]) -> None:

@@ -16,6 +16,7 @@ with one page fault for each 4 KB: a fifth of the time of an LSTM's step in
 
 import contextlib
 import ctypes
+import math
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +36,8 @@ from rnn_keras.layers.keras_internals import (
 from rnn_keras.training.batches import Batches, ResumableBatches, as_dataset
 from rnn_keras.training.checkpoints import Checkpoints, NextBatch, TrainingState
 from rnn_keras.training.distributed import distribute_rows, share_of
+from rnn_keras.utils.errors import InputError
+from rnn_keras.utils.stages import stage
 
 # Options of mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4
@@ -70,6 +73,23 @@ def keep_freed_memory() -> Iterator[None]:
         libc.malloc_trim(0)
 
 
+class Diverged(InputError):
+    """The loss became infinite or `nan`, and training ended.
+
+    Attributes:
+        history: Keras's `History` of the epochs before, whose losses are finite. If
+            there are any, the network has the weights of the best of them again.
+    """
+
+    def __init__(self, message: str, history: keras.callbacks.History):
+        super().__init__(message)
+        self.history = history
+
+
+class _NotFinite(Exception):
+    """A loss is infinite or `nan`; the message says when."""
+
+
 def fit(
     network: keras.Model,
     batches: ResumableBatches,
@@ -96,6 +116,7 @@ def fit(
 
     Raises:
         Stopped: with `checkpoints`, after a signal.
+        Diverged: if a loss is infinite or `nan`.
     """
     step = _cached_step(network, compiled)
     calls = keras.callbacks.CallbackList(
@@ -110,6 +131,7 @@ def fit(
     state = TrainingState(network, batches, calls.callbacks)
     stoppable = checkpoints.stopped_by_signals() if checkpoints else nullcontext()
     logs: dict[str, Any] = {}
+    finite = _FiniteWeights(network, callbacks)
     with keep_freed_memory(), stoppable:
         calls.on_train_begin()
         # `BackupAndRestore` has chosen by now where training begins.
@@ -117,11 +139,18 @@ def fit(
         if checkpoints:
             epoch, first = checkpoints.restore(state) or (epoch, first)
         while epoch < epochs and not network.stop_training:
-            logs = _train_epoch(
-                step, state, calls, NextBatch(epoch, first), checkpoints
-            )
-            if held_out is not None:
-                logs |= _evaluate(network, held_out, calls)
+            try:
+                logs = _train_epoch(
+                    step, state, calls, NextBatch(epoch, first), checkpoints
+                )
+                if held_out is not None:
+                    logs |= _evaluate(network, held_out, calls)
+                    _check_finite(logs, "val_loss", f"epoch {epoch + 1}")
+                finite.note(epoch)
+            except _NotFinite as error:
+                kept = finite.restore()
+                calls.on_train_end()
+                raise Diverged(f"{error}{kept}", network.history) from None
             calls.on_epoch_end(epoch, logs)
             epoch, first = epoch + 1, 0
             if checkpoints and checkpoints.due():
@@ -147,6 +176,7 @@ def _train_epoch(
     for i in range(start.batch, len(batches)):
         calls.on_train_batch_begin(i)
         logs = step(batches[i], is_first=i == 0)
+        _check_finite(logs, "loss", str(NextBatch(start.epoch, i)))
         calls.on_train_batch_end(i, logs)
         if network.stop_training:
             break
@@ -157,12 +187,74 @@ def _train_epoch(
     return dict(logs)
 
 
+def _check_finite(logs: dict[str, Any], name: str, when: str) -> None:
+    loss = logs.get(name)
+    if loss is not None and not math.isfinite(loss):
+        raise _NotFinite(f"training diverged: {name} is {float(loss)} in {when}")
+
+
+class _FiniteWeights:
+    """The weights to go back to when the loss is not finite any more.
+
+    They are those that early stopping holds for the best epoch, or else a copy of those
+    after the last epoch.
+
+    Args:
+        network: the network that is trained.
+        callbacks: its callbacks, among which may be early stopping.
+    """
+
+    def __init__(
+        self, network: keras.Model, callbacks: Sequence[keras.callbacks.Callback]
+    ):
+        self._network = network
+        stopping = (
+            callback
+            for callback in callbacks
+            if isinstance(callback, keras.callbacks.EarlyStopping)
+            and callback.restore_best_weights
+        )
+        self._stopping = next(stopping, None)
+        self._last: tuple[int, list[np.ndarray]] | None = None
+
+    def note(self, epoch: int) -> None:
+        """Remember the weights after an epoch, which counts from 0.
+
+        Raises:
+            _NotFinite: if they are not finite, as after the last step of all.
+        """
+        weights = self._network.get_weights()
+        if not all(np.isfinite(weight.astype(float)).all() for weight in weights):
+            raise _NotFinite(
+                f"training diverged: the weights are not finite after epoch {epoch + 1}"
+            )
+        if self._stopping is None:
+            self._last = epoch, weights
+
+    def restore(self) -> str:
+        """Go back to the weights, if there are any; return the end of a message."""
+        best = self._last
+        if self._stopping is not None and self._stopping.best_weights is not None:
+            best = self._stopping.best_epoch, self._stopping.best_weights
+        advice = f"try a learning rate below {_rate_of(self._network):g}"
+        if best is None:
+            return f"; {advice}"
+        self._network.set_weights(best[1])
+        return f"; the weights of epoch {best[0] + 1} are kept; {advice}"
+
+
+def _rate_of(network: keras.Model) -> float:
+    return float(keras.ops.convert_to_numpy(network.optimizer.learning_rate))
+
+
 def _evaluate(
     network: keras.Model, held_out: Batches, calls: keras.callbacks.CallbackList
 ) -> dict[str, Any]:
-    scores = network.evaluate(
-        as_dataset(held_out), callbacks=calls, return_dict=True, verbose=0
-    )
+    is_first = network.test_function is None
+    with stage("compiling" if is_first else "network"):
+        scores = network.evaluate(
+            as_dataset(held_out), callbacks=calls, return_dict=True, verbose=0
+        )
     return {f"val_{name}": score for name, score in scores.items()}
 
 
@@ -184,6 +276,7 @@ class TrainingStep:
         self._config = None if config is None else weakref.ref(config)
         self.compiled = compiled
         self._graphs: dict[tuple[Any, ...], Callable[..., dict[str, Any]]] = {}
+        self._shapes: set[tuple[Any, ...]] = set()  # of batches that came before
 
     def fits(self, network: keras.Model, compiled: bool) -> bool:
         """Whether the step is still that of `network`, as it is compiled now."""
@@ -201,6 +294,12 @@ class TrainingStep:
         Returns:
             The metrics over all batches of the epoch so far.
         """
+        shapes = tuple(array.shape for array in batch)
+        with stage("network" if shapes in self._shapes else "compiling"):
+            self._shapes.add(shapes)
+            return self._train(batch, is_first)
+
+    def _train(self, batch: tuple[np.ndarray, ...], is_first: bool) -> dict[str, Any]:
         network = self._network
         backend = keras.backend.backend()
         if backend == "jax":

@@ -24,6 +24,7 @@ from rnn_keras.training.checkpoints import Checkpoints
 from rnn_keras.training.distributed import stop_sharing
 from rnn_keras.utils.errors import InputError
 from rnn_keras.utils.progress import progress_bar
+from rnn_keras.utils.stages import stage
 
 # JAX compiles the step for every shape that it has not seen, for some seconds each.
 _LENGTHS_WITH_JAX = 3
@@ -193,6 +194,8 @@ def train(
 
     Raises:
         InputError: if there are no texts.
+        Diverged: if a loss becomes infinite or `nan`. The network has the weights of
+            the best epoch before, if there is one, and the optimizer starts afresh.
     """
     if not data.count:
         raise InputError("no texts to train on")
@@ -215,15 +218,19 @@ def train(
         validated=held_out is not None,
     )
     try:
-        history = loop.fit(
-            network,
-            batches,
-            held_out,
-            epochs=epochs,
-            callbacks=[*standard, *bars, *callbacks],
-            compiled=num_compiled > 0,
-            checkpoints=checkpoints,
-        )
+        with stage("network"):
+            history = loop.fit(
+                network,
+                batches,
+                held_out,
+                epochs=epochs,
+                callbacks=[*standard, *bars, *callbacks],
+                compiled=num_compiled > 0,
+                checkpoints=checkpoints,
+            )
+    except loop.Diverged:
+        _reset_optimizer(network)
+        raise
     finally:
         # After an interrupt, too, the cursor is shown again, and the next `train`
         # begins at the rate at which this one began.
@@ -272,6 +279,11 @@ def restart(network: keras.Model, seed: int) -> None:
     fresh = keras.models.clone_model(network)
     for variable, new in zip(network.variables, fresh.variables, strict=True):
         variable.assign(new)
+    _reset_optimizer(network)
+
+
+def _reset_optimizer(network: keras.Model) -> None:
+    """Let the optimizer forget all steps, but not its learning rate."""
     optimizer = network.optimizer
     if optimizer.built:
         rate = learning_rate_variable(optimizer)

@@ -47,9 +47,11 @@ def one_line(text: str, length: int = _MAX_CHARACTERS) -> str:
 def json_line(content: Any) -> str:
     """JSON in one line, with every character readable except harmful ones.
 
+    Infinity and `nan`, which JSON does not have, raise `ValueError`.
+
     `json.dumps` alone leaves control characters from U+007F on as they are.
     """
-    text = json.dumps(content, ensure_ascii=False)
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False)
     return _HARMFUL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

@@ -46,7 +46,7 @@ def run_by_length(
         float32 `(texts, classes)`, in the order of `ids`.
 
     Raises:
-        InputError: if `batch_size` is below 1.
+        InputError: if `batch_size` is below 1, or the network gives infinity or `nan`.
     """
     if batch_size < 1:
         raise InputError(f"batch_size {batch_size}: expected 1 or more")
@@ -58,6 +58,11 @@ def run_by_length(
         rows = order[start : start + batch_size]
         longest = max(1, lengths[rows].max())
         results[rows] = forward(ids[rows, :longest])
+    if not np.isfinite(results).all():
+        raise InputError(
+            "the network answers with numbers that are not finite: its weights have "
+            "diverged; train it again with a lower learning rate"
+        )
     return results
 
 

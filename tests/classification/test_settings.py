@@ -8,6 +8,7 @@ import pytest
 from rnn_keras.classification.recipe import Recipe
 from rnn_keras.classification.settings import FitSettings, ModelSettings, Settings
 from rnn_keras.models import build_classifier
+from rnn_keras.utils.errors import InputError
 
 
 def test_the_settings_of_a_run_are_those_of_model_and_training_together():
@@ -42,3 +43,11 @@ def test_settings_do_not_wait_for_tensorflow():
         "assert not {'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("kind", [FitSettings, ModelSettings, Settings])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_setting_that_is_no_finite_number_is_refused(kind, value):
+    name = "dropout" if kind is ModelSettings else "learning_rate"
+    with pytest.raises(InputError, match=f"{name} {value}: expected a finite number"):
+        kind(**{name: value})

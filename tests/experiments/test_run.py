@@ -3,7 +3,7 @@ import json
 import re
 import resource
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -14,8 +14,10 @@ from rnn_keras.datasets.labelled import LabelledTexts
 from rnn_keras.datasets.streaming import Stream
 from rnn_keras.experiments import run as runs
 from rnn_keras.experiments.run_folder import FILES, UNFINISHED
+from rnn_keras.training import loop
 from rnn_keras.training.checkpoints import Checkpoints
 from rnn_keras.utils.errors import InputError
+from rnn_keras.utils.stages import STAGES
 
 SETTINGS = Settings(
     cell="simple_rnn",
@@ -177,7 +179,7 @@ def kill_after(steps, monkeypatch):
 def outcome(out):
     """Return what a run ends with, but for the time that it took."""
     metrics = json.loads((out / "metrics.json").read_text())
-    del metrics["seconds"]
+    del metrics["seconds"], metrics["stages"]
     weights = TextClassifier.load(out / "model.keras").get_weights()
     return weights, (out / "history.csv").read_text(), metrics
 
@@ -296,3 +298,43 @@ def test_two_runs_with_one_seed_are_equal(train, tmp_path):
     train(first, **arguments)
     train(second, **arguments)
     assert_same(outcome(first), outcome(second))
+
+
+def test_the_seconds_of_a_run_are_divided_among_its_stages(done):
+    _, metrics, _ = done
+    stages = metrics["stages"]
+    assert list(stages) == list(STAGES)
+    assert min(stages.values()) >= 0
+    for name in ("compiling", "network", "linear models", "scoring", "figures"):
+        assert stages[name] > 0, name
+    assert sum(stages.values()) >= metrics["seconds"] - 0.1
+
+
+def test_a_run_that_diverges_writes_its_best_epoch_and_says_so(
+    train, tmp_path, monkeypatch
+):
+    real = loop._check_finite
+
+    def check(logs, name, when):
+        if name == "loss" and when.startswith("epoch 3"):
+            logs = {name: float("nan")}
+        real(logs, name, when)
+
+    monkeypatch.setattr(loop, "_check_finite", check)
+    with pytest.raises(loop.Diverged, match="loss is nan in epoch 3, batch 1"):
+        train(tmp_path / "run")
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["epochs"] == 2
+    assert metrics["ngrams"] > 0
+    assert {p.name for p in (tmp_path / "run").iterdir()} == set(FILES)
+
+
+def test_a_run_that_never_was_finite_leaves_nothing(made, tmp_path):
+    with pytest.raises(loop.Diverged, match=r"in epoch 1.*below 1e\+38"):
+        runs.train(
+            made().split(),
+            tmp_path / "run",
+            source="made",
+            settings=replace(SETTINGS, learning_rate=1e38),
+        )
+    assert not (tmp_path / "run").exists()

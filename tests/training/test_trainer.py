@@ -1,6 +1,7 @@
 """Optimizer, callbacks, batches and progress bar, as `train` chooses them."""
 
 import io
+import re
 
 import keras
 import numpy as np
@@ -351,3 +352,52 @@ def test_few_texts_are_all_trained_on():
 def test_as_many_labels_as_texts_are_needed():
     with pytest.raises(InputError, match="3 texts, but 2 labels"):
         IdsInMemory(np.zeros((3, 1)), np.zeros(2))
+
+
+def diverging(rates, patience, validation=True):
+    """Train with one rate for each epoch; return the network and what was raised."""
+    network, data = small_network(), random_data()
+    held_out = data.select(slice(16)) if validation else None
+    schedule = keras.callbacks.LearningRateScheduler(lambda epoch, _: rates[epoch])
+    with pytest.raises(loop.Diverged) as raised:
+        training.train(
+            network,
+            data,
+            held_out,
+            epochs=len(rates),
+            batch_size=16,
+            patience=patience,
+            callbacks=[schedule],
+        )
+    return network, raised.value
+
+
+@pytest.mark.parametrize("patience", [None, 3])
+def test_a_loss_that_is_not_finite_ends_training_with_the_weights_of_before(patience):
+    network, error = diverging([1e-3, 1e-3, 1e38, 1e-3], patience)
+    assert re.fullmatch(
+        r"training diverged: (val_)?loss is (nan|inf) in epoch 3.*; the weights of "
+        r"epoch [12] are kept; try a learning rate below 1e\+38",
+        str(error),
+    )
+    losses = error.history.history["loss"]
+    assert len(losses) == 2
+    assert np.isfinite(losses).all()
+    assert all(np.isfinite(weight).all() for weight in network.get_weights())
+    # The optimizer's moments are finite again, too.
+    history = training.train(network, random_data(), epochs=1, batch_size=16)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+@pytest.mark.parametrize("validation", [True, False])
+def test_where_no_epoch_was_finite_nothing_is_kept(validation):
+    _, error = diverging([1e38], None, validation)
+    assert error.history.epoch == []
+    assert "kept" not in str(error)
+
+
+def test_weights_that_are_not_finite_after_the_last_step_are_noticed():
+    network, one_step = small_network(), random_data().select(slice(16))
+    network.compile(keras.optimizers.SGD(1e38), network.loss, loss_weights=[1e4])
+    with pytest.raises(loop.Diverged, match="the weights are not finite after epoch 1"):
+        training.train(network, one_step, epochs=1, batch_size=16)
