@@ -6,6 +6,6 @@ that `import rnn_keras` and `rnn-keras --help` do not wait for TensorFlow.
 
 import lazy_loader
 
-from rnn_keras.utils.version import __version__ as __version__
+from rnn_keras.utils import __version__ as __version__
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

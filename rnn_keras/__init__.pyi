@@ -36,7 +36,7 @@ from .models.speech import recognize
 from .models.translation import translate
 from .utils.errors import InputError
 from .utils.predictions import Prediction
-from .utils.version import __version__
+from .utils import __version__
 
 __all__ = [
     "InputError",

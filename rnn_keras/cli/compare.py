@@ -101,7 +101,13 @@ def compare(
     same command again.
     """
     table = table_options(text_column, label_column, no_header, encoding)
-    with one_line_errors():
+
+    def kept() -> str:
+        if any(out.glob("runs/*-*-*.json")):
+            return f"finished runs are kept in {out}; the same command goes on there"
+        return "no run had finished; the same command begins anew"
+
+    with one_line_errors(kept):
         names = _cells_of(cells)
         splits = load_texts(source, table).split(seed=0)
         print_status(*splits.notes)

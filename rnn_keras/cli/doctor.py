@@ -68,10 +68,10 @@ def doctor(
     if there is an error or a warning, 0 if there are only notes or no findings, and 2
     if the input cannot be read.
     """
-    from rnn_keras.experiments.run_files import is_run
-
     table = table_options(text_column, label_column, no_header, encoding)
     with one_line_errors():
+        from rnn_keras.experiments.run_files import is_run
+
         if is_run(Path(source)):
             findings, checked = _examine_run(Path(source), data, test, table)
         else:

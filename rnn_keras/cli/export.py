@@ -47,9 +47,9 @@ def export(
     The exported model and the classifier are run on the same texts, and the export is
     kept only if no probability differs by more than 0.0001.
     """
-    from rnn_keras.export.files import check_targets
-
     with one_line_errors():
+        from rnn_keras.export.files import check_targets
+
         check_targets(out, format, force)
         classifier = load_classifier(run)
         import_quietly()

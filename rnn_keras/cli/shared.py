@@ -6,7 +6,7 @@ imported inside the functions, so that `--help` does not wait for them.
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from io import TextIOWrapper
@@ -17,6 +17,7 @@ import typer
 
 from rnn_keras.utils.errors import InputError, reason_of
 from rnn_keras.utils.messages import count_of, printable, shorten
+from rnn_keras.utils.stopping import stoppable
 
 if TYPE_CHECKING:
     from rnn_keras.classification import TextClassifier
@@ -25,19 +26,30 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
+def one_line_errors(
+    kept: Callable[[], str] = lambda: "nothing was written",
+) -> Iterator[None]:
     """Turn an `InputError` into one line on standard error and exit status 2.
 
-    After a signal the exit status is 128 plus the number of the signal, as in a
-    shell: 130 after Ctrl-C.
+    Ctrl-C and SIGTERM end the command within two seconds, with one line. The exit
+    status is then 128 plus the number of the signal, as in a shell: 130 after Ctrl-C.
+
+    Args:
+        kept: returns what this line says of what was kept, and of how to go on.
     """
+
+    def last_words() -> str:
+        return f"rnn-keras: interrupted; {kept()}"
+
     try:
-        yield
+        with stoppable(last_words):
+            yield
     except InputError as error:
         print(f"rnn-keras: {error}", file=sys.stderr)
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
-        print(f"rnn-keras: {str(error) or 'interrupted'}", file=sys.stderr)
+        said = str(error)
+        print(f"rnn-keras: {said}" if said else last_words(), file=sys.stderr)
         number = getattr(error, "signal", signal.SIGINT)
         raise typer.Exit(128 + number) from error
 

@@ -1,6 +1,7 @@
 """`rnn-keras train`: from labelled texts to a saved classifier and its scores."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -262,9 +263,9 @@ def _train(
     on_connected: Callable[[], None],
     settings: Settings,
 ) -> None:
-    from rnn_keras.experiments.run_folder import check_free
+    from rnn_keras.experiments.run_folder import check_free, describe_kept
 
-    with one_line_errors():
+    with one_line_errors(partial(describe_kept, out)):
         if distributed:
             import_quietly()
             from rnn_keras.training.distributed import connect, wait_for_others

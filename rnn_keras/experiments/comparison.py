@@ -11,6 +11,7 @@ How intervals are computed is in `rnn_keras.scoring`, how sizes are matched in
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import AbstractContextManager, nullcontext
@@ -42,12 +43,12 @@ from rnn_keras.experiments.size_matching import (
 )
 from rnn_keras.plots.curves import plot_comparison
 from rnn_keras.scoring import METRICS, Scores
+from rnn_keras.utils import __version__
 from rnn_keras.utils.choices import CELL_NAMES, CellName
 from rnn_keras.utils.errors import InputError, check_choice
 from rnn_keras.utils.files import refuse_unwritable, write_whole
 from rnn_keras.utils.progress import progress_bar
 from rnn_keras.utils.quiet import use_one_thread
-from rnn_keras.utils.version import __version__
 
 MANIFEST, RUNS = "comparison.json", "runs"
 RUNS_TABLE, SUMMARY_TABLE, FIGURE = "runs.csv", "summary.csv", "comparison.png"
@@ -492,8 +493,14 @@ def _pool_for(
     return ProcessPoolExecutor(
         min(os.cpu_count() or 1, len(jobs)),
         mp_context=get_context("spawn"),
-        initializer=use_one_thread,
+        initializer=_begin_worker,
     )
+
+
+def _begin_worker() -> None:
+    # Ctrl-C reaches all processes of a terminal. This one's parent decides what ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    use_one_thread()
 
 
 def _cancel(futures: Iterable[Future]) -> None:

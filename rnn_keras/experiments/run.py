@@ -30,9 +30,9 @@ from rnn_keras.training.distributed import (
     process_index,
 )
 from rnn_keras.training.loop import Diverged
+from rnn_keras.utils import __version__
 from rnn_keras.utils.errors import InputError
 from rnn_keras.utils.stages import stage, timed_stages
-from rnn_keras.utils.version import __version__
 
 Report = Callable[[str], None]
 

@@ -16,6 +16,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from rnn_keras.utils.files import (
     sync_folder,
     write_whole,
 )
+from rnn_keras.utils.stopping import cleaned_up
 
 MODEL, METRICS, HISTORY = "model.keras", "metrics.json", "history.csv"
 CURVES, CONFUSION = "curves.png", "confusion.png"
@@ -177,9 +179,23 @@ def run_folder(
         with refuse_unwritable(out, can_resume=folder.has_checkpoints):
             folder.aside.mkdir(parents=True, exist_ok=True)
             stack.enter_context(_lock(out))
+            stack.enter_context(cleaned_up(partial(_remove_empty, missing)))
+            stack.enter_context(cleaned_up(folder.close))
             stack.callback(folder.close)
             folder.open(json.loads(json.dumps(identity)), force)
         yield folder
+
+
+def describe_kept(out: Path) -> str:
+    """Return what a run that was interrupted has left in its folder, and how to go on.
+
+    The words end a sentence.
+    """
+    if RunFolder(out).has_checkpoints():
+        return f"a checkpoint is kept in {out}; the same command goes on from there"
+    if run_of(out):
+        return f"the results of an earlier run are still in {out}"
+    return "nothing was saved; the same command begins anew"
 
 
 def digest_of(identity: dict[str, Any]) -> str:

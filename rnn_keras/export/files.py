@@ -11,11 +11,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rnn_keras.exported import description_path
 from rnn_keras.utils.errors import InputError
 from rnn_keras.utils.files import refuse_unwritable
+from rnn_keras.utils.stopping import cleaned_up
 
 _SUFFIXES = {"onnx": ".onnx", "litert": ".tflite"}
 # TensorFlow leaves this folder of a SavedModel to the program that writes the model.
@@ -102,7 +104,8 @@ def staging_folder(targets: list[Path]) -> Iterator[Path]:
         staging = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=targets[0].parent))
         finished_with = True
         try:
-            yield staging
+            with cleaned_up(partial(shutil.rmtree, staging, ignore_errors=True)):
+                yield staging
             _move_into_place(staging, targets)
         except _NotRestoredError:
             finished_with = False  # the folder holds the older files

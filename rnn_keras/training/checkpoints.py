@@ -37,6 +37,7 @@ from rnn_keras.training.distributed import (
 )
 from rnn_keras.utils.errors import InputError, reason_of
 from rnn_keras.utils.files import refuse_unwritable, write_whole
+from rnn_keras.utils.stopping import Interrupted
 
 # Attributes in which `keras.callbacks.EarlyStopping` remembers the epochs so far.
 _STOPPING = ("wait", "stopped_epoch", "best", "best_epoch")
@@ -53,16 +54,13 @@ class NextBatch(NamedTuple):
         return f"epoch {self.epoch + 1}, batch {self.batch + 1}"
 
 
-class Stopped(KeyboardInterrupt):
-    """Training was asked to stop, and a checkpoint has been written.
-
-    Attributes:
-        signal: the number of the signal that asked for it.
-    """
+class Stopped(Interrupted):
+    """Training was asked to stop, and a checkpoint has been written."""
 
     def __init__(self, next_batch: NextBatch, number: int):
-        super().__init__(f"stopped before {next_batch}; the same command goes on there")
-        self.signal = number
+        super().__init__(
+            number, f"stopped before {next_batch}; the same command goes on there"
+        )
 
 
 class TrainingState(NamedTuple):
@@ -266,7 +264,7 @@ class StopSignals:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Inside, the first signal is noted, and a second raises `KeyboardInterrupt`.
+        """Inside, the first signal is noted, and a second raises `Interrupted`.
 
         Outside the main thread signals keep their effect: Python lets no other thread
         set a handler.
@@ -285,7 +283,7 @@ class StopSignals:
 
     def _note(self, number: int, frame: Any) -> None:
         if self.received is not None:
-            raise KeyboardInterrupt
+            raise Interrupted(number)
         self.received = number
         action = (
             "finishing this step" if process_index() == 0 else "process 0 stops the run"
@@ -335,14 +333,14 @@ class Checkpoints:
         """Inside, SIGINT and SIGTERM make a checkpoint due, after which `save` raises.
 
         Raises:
-            KeyboardInterrupt: if a signal came after the last step.
+            Interrupted: if a signal came after the last step.
         """
         self.seconds = 0.0
         self._timer.start()
         with self._signals.noted():
             yield
         if self._signals.received is not None and process_index() == 0:
-            raise KeyboardInterrupt
+            raise Interrupted(self._signals.received)
 
     def save(self, state: TrainingState, next_batch: NextBatch) -> None:
         """Write a checkpoint, and stop if a signal has asked for it.

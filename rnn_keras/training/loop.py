@@ -35,7 +35,11 @@ from rnn_keras.layers.keras_internals import (
 )
 from rnn_keras.training.batches import Batches, ResumableBatches, as_dataset
 from rnn_keras.training.checkpoints import Checkpoints, NextBatch, TrainingState
-from rnn_keras.training.distributed import distribute_rows, share_of
+from rnn_keras.training.distributed import (
+    distribute_rows,
+    process_index,
+    share_of,
+)
 from rnn_keras.utils.errors import InputError
 from rnn_keras.utils.stages import stage
 
@@ -155,6 +159,9 @@ def fit(
             epoch, first = epoch + 1, 0
             if checkpoints and checkpoints.due():
                 checkpoints.save(state, NextBatch(epoch))
+        if checkpoints and epoch > 0 and process_index() == 0:
+            # What follows may be interrupted, too; training need not be repeated then.
+            checkpoints.save(state, NextBatch(epoch))
         if epochs > 0:
             network.optimizer.finalize_variable_values(network.trainable_weights)
         calls.on_train_end(logs)

@@ -11,8 +11,10 @@ enough, and halves the time where there are many classes.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any, TypeVar
 
 import numpy as np
@@ -87,10 +89,35 @@ def in_threads(
 
     If the caller stops early, for example after Ctrl-C, no further problem is begun.
     """
-    pool = ThreadPoolExecutor(min(cpu_count(), _MOST_THREADS))
-    try:
-        # Around all threads: two that limit and restore on their own would mix it up.
-        with one_blas_thread():
-            yield from pool.map(solve, problems)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    waiting: SimpleQueue[tuple[Problem, Future[Solution]]] = SimpleQueue()
+    futures: list[Future[Solution]] = []
+    for problem in problems:
+        futures.append(Future())
+        waiting.put((problem, futures[-1]))
+    # Around all threads: two that limit and restore on their own would mix it up.
+    with one_blas_thread():
+        # Daemons, unlike those of an executor, do not keep a process from ending.
+        for _ in range(min(cpu_count(), _MOST_THREADS, len(futures))):
+            Thread(target=_solve_waiting, args=(solve, waiting), daemon=True).start()
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+def _solve_waiting(
+    solve: Callable[[Problem], Solution],
+    waiting: SimpleQueue[tuple[Problem, Future[Solution]]],
+) -> None:
+    """Solve problems until none is waiting; leave out those that were cancelled."""
+    with suppress(Empty):
+        while True:
+            problem, future = waiting.get_nowait()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(solve(problem))
+            except BaseException as error:
+                future.set_exception(error)
