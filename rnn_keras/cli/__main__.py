@@ -1,5 +1,5 @@
 """`python -m rnn_keras.cli` is the command `rnn-keras`."""
 
-from rnn_keras.cli.app import app
+from rnn_keras.cli.app import main
 
-app(prog_name="rnn-keras")
+main()

@@ -5,6 +5,7 @@ The longer commands have modules of their own: `train`, `compare`, `doctor` and
 inside, and `--help` answers at once.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -36,6 +37,7 @@ from rnn_keras.cli.shared import (
 )
 from rnn_keras.cli.train import train
 from rnn_keras.utils.messages import json_line, printable
+from rnn_keras.utils.stopping import SIGNALS
 
 if TYPE_CHECKING:
     from rnn_keras.datasets.streaming import Texts
@@ -174,6 +176,23 @@ def datasets() -> None:
 # The order in which --help lists them.
 for command in train, evaluate, predict, explain, compare, doctor, export, datasets:
     app.command()(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command in a process of its own.
+
+    Args:
+        arguments: those of the command; by default the process's.
+    """
+    try:
+        app(arguments, prog_name="rnn-keras")
+    except SystemExit as ended:
+        if ended.code in (128 + number for number in SIGNALS):
+            # Python would end in order, which takes seconds once TensorFlow is loaded.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(int(ended.code or 0))
+        raise
 
 
 def _labelled_chunks(

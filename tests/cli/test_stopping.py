@@ -29,8 +29,8 @@ if module != "rnn_keras.datasets.loaders":
     import_quietly()
 *owners, last = name.split(".")
 setattr(reduce(getattr, owners, importlib.import_module(module)), last, block)
-from rnn_keras.cli.app import app
-app(arguments)
+from rnn_keras.cli.app import main
+main(arguments)
 """
 TRAIN = ("train", "mine.csv", "--out", "run", "--epochs", "1", "--units", "2")
 NOTHING_SAVED = "nothing was saved; the same command begins anew"
