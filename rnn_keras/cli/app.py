@@ -187,11 +187,11 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments, prog_name="rnn-keras")
     except SystemExit as ended:
-        if ended.code in (128 + number for number in SIGNALS):
+        if ended.code in {128 + number for number in SIGNALS}:
             # Python would end in order, which takes seconds once TensorFlow is loaded.
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(int(ended.code or 0))
+            os._exit(int(ended.code))
         raise
 
 
