@@ -7,7 +7,7 @@ The machine that answers needs NumPy, `lazy-loader`, and `onnxruntime` or
     pip install numpy lazy-loader onnxruntime
 
 Beside the model `model.onnx` lies its description `model.onnx.json`: the vocabulary,
-the class names and the tokenizer's rules (`rnn_keras.export.tokenizer_rules` says how
+the class names and the tokenizer's rules (`rnn_keras.layers.tokenizer_rules` says how
 they were found). With it, `ExportedVectorizer` turns every text into the token ids that
 the exported classifier gives it, whichever version of Unicode this Python knows.
 

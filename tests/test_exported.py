@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnn_keras.classification.classifier import TextClassifier
-from rnn_keras.export.tokenizer_rules import tokenizer_rules
 from rnn_keras.export.writer import export
 from rnn_keras.exported import ExportedClassifier, ExportedVectorizer
 from rnn_keras.layers.text_vectorizer import TextVectorizer
+from rnn_keras.layers.tokenizer_rules import tokenizer_rules
 from rnn_keras.utils.errors import InputError
 
 MODES = {
