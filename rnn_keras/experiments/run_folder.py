@@ -21,13 +21,14 @@ from typing import Any
 
 from rnn_keras.utils.errors import InputError
 from rnn_keras.utils.files import (
+    RUN_MODEL,
     read_json,
     refuse_unwritable,
     sync_folder,
     write_whole,
 )
 
-MODEL, METRICS, HISTORY = "model.keras", "metrics.json", "history.csv"
+MODEL, METRICS, HISTORY = RUN_MODEL, "metrics.json", "history.csv"
 CURVES, CONFUSION = "curves.png", "confusion.png"
 FILES = (MODEL, METRICS, HISTORY, CURVES, CONFUSION)
 UNFINISHED, FINISHED = ".unfinished", ".finished"
