@@ -43,7 +43,6 @@ _HARMLESS = re.compile(
     # All outputs of padding are masked, whatever they are.
     r"zero_output_for_mask|unroll"
 )
-_DTYPE = {"name": "float32"}
 _RECURRENT = {
     "return_state": False,
     "stateful": False,
@@ -139,7 +138,8 @@ def read_saved(path: Path) -> SavedClassifier:
     """
     archive = read_archive(path, OWN_NAMES)
     if archive.rules is None:
-        raise _not_covered(path, "it has no tokenizer's rules")
+        reason = "it holds no tokenizer's rules; saving it again adds them"
+        raise _not_covered(path, reason)
     try:
         with h5py.File(io.BytesIO(archive.weights), "r") as weights:
             parts = _read_parts(archive.config, weights)
@@ -152,7 +152,7 @@ def read_saved(path: Path) -> SavedClassifier:
 
 
 def _not_covered(path: Path, reason: str) -> NotCoveredError:
-    return NotCoveredError(f"{path}: cannot be answered without Keras ({reason})")
+    return NotCoveredError(f"{path}: only TextClassifier.load can read it ({reason})")
 
 
 def _read_rules(
@@ -187,8 +187,9 @@ def _settings(node: dict[str, Any], kinds: str | tuple[str, ...]) -> dict[str, A
     found = {k: v for k, v in config.items() if not _HARMLESS.fullmatch(k)}
     if kind not in _WITHOUT_DTYPE:
         policy = found.pop("dtype")
-        is_name = policy == "float32"
-        _require(is_name or policy["config"] == _DTYPE, f"{kind}: dtype {policy}")
+        if isinstance(policy, dict):
+            policy = policy["config"]["name"]
+        _require(policy == "float32", f"{kind}: dtype {policy}")
     _require(found.keys() == expected.keys(), f"{kind} with {', '.join(found)}")
     for name, value in expected.items():
         _require(value is ... or found[name] == value, f"{kind}: {name}={found[name]}")

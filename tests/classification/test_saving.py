@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 
 from rnn_keras.classification.classifier import TextClassifier
 from rnn_keras.cli.app import app
-from rnn_keras.exported.allowlist import CORE_OPERATIONS, LAYERS
+from rnn_keras.exported import ExportedClassifier, NotCoveredError
+from rnn_keras.exported.allowlist import CORE_OPERATIONS, LAYERS, OWN_NAMES
 from rnn_keras.exported.archive import LARGEST_CONFIG, RULES
 from rnn_keras.layers.text_vectorizer import TextVectorizer
 from rnn_keras.models.builders import build_classifier
@@ -64,10 +65,17 @@ def with_weights(honest, change):
 
 
 def refused(path, message):
+    """Assert that nobody loads a file, with Keras or without."""
     with pytest.raises(InputError, match=message) as caught:
         TextClassifier.load(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+    with pytest.raises(InputError) as without_keras:
+        ExportedClassifier(path)
+    # What is no fault of the archive or of its names is left to Keras.
+    if not isinstance(without_keras.value, NotCoveredError):
+        assert str(without_keras.value) == str(caught.value)
+    assert "\n" not in str(without_keras.value)
 
 
 def layers(config):
@@ -610,7 +618,8 @@ def test_a_network_that_cannot_compute_gets_one_line(
 def test_another_kind_of_file_is_not_tried(honest, tmp_path):
     """Keras would read a file with this name in an older format."""
     path = pack(tmp_path / "model.h5", honest)
-    refused(path, "expected a file whose name ends with .keras")
+    with pytest.raises(InputError, match=r"expected a file whose name ends with \.ker"):
+        TextClassifier.load(path)
 
 
 def stock(optimizer, loss):
@@ -739,6 +748,15 @@ def test_the_list_names_what_keras_has():
     for name in CORE_OPERATIONS:
         operation = getattr(importlib.import_module("keras.src.ops.core"), name)
         assert issubclass(operation, keras.Operation), name
+
+
+def test_the_list_has_the_names_that_the_package_registers():
+    registered = keras.saving.get_custom_objects()
+    own = {
+        alias: o.__name__ for alias, o in registered.items() if "rnn_keras>" in alias
+    }
+    # Other tests may have imported modules that a classifier does not need.
+    assert {alias: OWN_NAMES.get(alias) for alias in own} == own
 
 
 def test_no_layer_on_the_list_takes_code_or_files():
