@@ -34,6 +34,10 @@ from rnn_keras.utils.choices import CellName, Pooling
 from rnn_keras.utils.errors import InputError
 
 
+# The largest array of what is computed before the loop of a layer: 64 MB.
+_MOST_NUMBERS = 2**24
+
+
 class NotCoveredError(InputError):
     """A saved classifier that only Keras can run, if anything can."""
 
@@ -401,10 +405,24 @@ class Network:
         Args:
             ids: token ids `(texts, timesteps)`, padded on the right with 0.
         """
-        order = np.argsort(-np.count_nonzero(ids, axis=1), kind="stable")
+        lengths = np.count_nonzero(ids, axis=1)
+        order = np.argsort(-lengths, kind="stable")
         logits = np.empty((len(ids), len(self.bias)), np.float32)
-        logits[order] = self._pool(_Batch.of(ids[order])) @ self.kernel + self.bias
+        for rows in np.array_split(order, self._num_parts(lengths)):
+            pooled = self._pool(_Batch.of(ids[rows]))
+            logits[rows] = pooled @ self.kernel + self.bias
         return logits
+
+    def _num_parts(self, lengths: np.ndarray) -> int:
+        """Return into how many parts to divide texts, for the sake of memory.
+
+        Above the first layer, x W + b of all tokens is in memory.
+        """
+        widths = (
+            part.bias[:, 0].size for layer in self.layers[1:] for part in layer.parts
+        )
+        numbers = int(lengths.sum()) * max(widths, default=0)
+        return max(1, min(len(lengths), -(-numbers // _MOST_NUMBERS)))
 
     def _pool(self, batch: _Batch) -> np.ndarray:
         projected, rows = self._project_tokens(batch.tokens)
