@@ -33,7 +33,6 @@ import numpy as np
 from rnn_keras.utils.choices import CellName, Pooling
 from rnn_keras.utils.errors import InputError
 
-
 # The largest array of what is computed before the loop of a layer: 64 MB.
 _MOST_NUMBERS = 2**24
 
