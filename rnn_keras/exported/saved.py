@@ -89,6 +89,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 }
 for _cell in _CELLS:
     _SETTINGS[_cell] |= {"units": ..., "return_sequences": ..., "go_backwards": ...}
+_ENDS = "input_layers", "output_layers"
 _WITHOUT_DTYPE = {"InputLayer", "NotEqual"}
 
 
@@ -234,55 +235,23 @@ def _read_network(node: dict[str, Any], weights: h5py.File) -> Network:
     chain = _Chain(node["config"], weights)
     chain.take("InputLayer")
     embedding = chain.read_embedding()
-    layers = []
+    features = embedding.shape[1]
+    layers: list[RecurrentLayer] = []
+    returns_sequences = True
     while chain.next_is("Bidirectional", *_CELLS):
-        layers.append(chain.read_recurrent())
+        _require(returns_sequences, "a layer above one that returns its last state")
+        layer, returns_sequences = chain.read_recurrent(features)
+        features = layer.units * len(layer.directions)
+        layers.append(layer)
     _require(layers, "no recurrent layer")
-    below = [layer.returns_sequences for layer in layers[:-1]]
-    _require(all(below), "a recurrent layer that gives its last state only")
     pooling: Pooling = "last"
-    if layers[-1].returns_sequences:
+    if returns_sequences:
         pooling = chain.take("MaskedPooling1D")["mode"]
         _require(pooling in get_args(Pooling) and pooling != "last", pooling)
-    widths = [embedding.shape[1], *(layer.width for layer in layers)]
-    built = [layer.build(width) for layer, width in zip(layers, widths, strict=False)]
-    features = widths[-1] * (2 if pooling == "max_mean" else 1)
+    if pooling == "max_mean":
+        features *= 2
     kernel, bias = chain.read_dense(features)
-    return Network(embedding, built, pooling, kernel, bias)
-
-
-class _Recurrent(NamedTuple):
-    """A recurrent layer before its weights are read.
-
-    Attributes:
-        cell: its kind.
-        units: size of the state in each direction.
-        returns_sequences: whether it returns the states of all steps.
-        groups: where its weights are, for each direction.
-        weights: the file.
-    """
-
-    cell: CellName
-    units: int
-    returns_sequences: bool
-    groups: list[tuple[str, str]]
-    weights: h5py.File
-
-    @property
-    def width(self) -> int:
-        return self.units * len(self.groups)
-
-    def build(self, features: int) -> RecurrentLayer:
-        """Read the weights of the layer, whose inputs have so many features."""
-        width = NUM_BLOCKS[self.cell] * self.units
-        bias = (2, width) if self.cell == "gru" else (width,)
-        shapes = (features, width), (self.units, width), bias
-        directions = []
-        for path, name in self.groups:
-            _check_name(self.weights, path, name)
-            arrays = _arrays(self.weights, f"{path}/cell", shapes)
-            directions.append(Direction(*arrays))
-        return RecurrentLayer(self.cell, directions)
+    return Network(embedding, layers, pooling, kernel, bias)
 
 
 class _Chain:
@@ -291,13 +260,16 @@ class _Chain:
     Args:
         config: the configuration of a `Functional` model.
         weights: the file of all weights.
+
+    Attributes:
+        path: where the weights of the layer are that was taken last.
     """
 
+    path: str
+
     def __init__(self, config: dict[str, Any], weights: h5py.File):
-        _require(
-            config.keys() == {"name", "trainable", "layers", *_ENDS},
-            "a model with more",
-        )
+        expected = {"name", "trainable", "layers", *_ENDS}
+        _require(config.keys() == expected, f"a model of {', '.join(config)}")
         self._weights = weights
         nodes = config["layers"]
         self._paths = dict(_paths_of(nodes))
@@ -368,30 +340,36 @@ class _Chain:
         kernel, bias = _arrays(self._weights, self.path, [(features, units), (units,)])
         return kernel, bias
 
-    def read_recurrent(self) -> _Recurrent:
-        """Read the settings of a recurrent layer in one or two directions."""
+    def read_recurrent(self, features: int) -> tuple[RecurrentLayer, bool]:
+        """Read a recurrent layer, and whether it returns the states of all steps.
+
+        Args:
+            features: size of the layer's inputs.
+        """
         node = self._layers[0]
         settings = self.take("Bidirectional", *_CELLS)
-        if node["class_name"] != "Bidirectional":
-            both, groups = [node], [(self.path, node["name"])]
-        else:
+        if node["class_name"] == "Bidirectional":
             both = [settings["layer"], settings["backward_layer"]]
-            groups = [
-                (f"{self.path}/{side}_layer", inner["config"]["name"])
-                for side, inner in zip(("forward", "backward"), both, strict=True)
-            ]
+            paths = [f"{self.path}/forward_layer", f"{self.path}/backward_layer"]
+        else:
+            both, paths = [node], [self.path]
         each = [_settings(inner, tuple(_CELLS)) for inner in both]
         backwards = [inner.pop("go_backwards") for inner in each]
         _require(backwards == [False, True][: len(each)], "other directions")
         kinds = {inner["class_name"] for inner in both}
         _require(len(kinds) == 1 and each[0] == each[-1], "different directions")
-        units, sequences = each[0]["units"], each[0]["return_sequences"]
-        _require(type(units) is int and type(sequences) is bool, "other sizes")
-        cell = _CELLS[kinds.pop()]
-        return _Recurrent(cell, units, sequences, groups, self._weights)
-
-
-_ENDS = "input_layers", "output_layers"
+        cell, units = _CELLS[kinds.pop()], each[0]["units"]
+        returns_sequences = each[0]["return_sequences"]
+        _require(type(units) is int and type(returns_sequences) is bool, "other sizes")
+        width = NUM_BLOCKS[cell] * units
+        bias = (2, width) if cell == "gru" else (width,)
+        directions = []
+        for inner, path in zip(both, paths, strict=True):
+            _check_name(self._weights, path, inner["config"]["name"])
+            shapes = (features, width), (units, width), bias
+            arrays = _arrays(self._weights, f"{path}/cell", shapes)
+            directions.append(Direction(*arrays))
+        return RecurrentLayer(cell, directions), returns_sequences
 
 
 def _history(tensor: dict[str, Any]) -> Any:
