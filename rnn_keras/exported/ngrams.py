@@ -4,6 +4,7 @@
 n-grams are found by `np.searchsorted`, and only those that a text has are added.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -66,8 +67,8 @@ class LinearModel(NamedTuple):
         known = self.keys[rows] == keys
         return texts[known] * len(self.keys) + rows[known]
 
-    def _keys_of(self, ids: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return the text and the key of every n-gram, for each of their lengths.
+    def _keys_of(self, ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the text and the key of every n-gram, for each of their lengths.
 
         The arithmetic is that of `rnn_keras.layers.ngram_logits.ngram_keys`: int32,
         which wraps round.
@@ -76,7 +77,6 @@ class LinearModel(NamedTuple):
         # A 0 at each end becomes part of the n-grams that begin or end a text.
         ids = np.pad(ids.astype(np.int32, copy=False), ((0, 0), (1, 1)))
         key = np.ones_like(ids)
-        each = []
         for n in range(1, min(self.max_ngram, ids.shape[1]) + 1):
             end = np.arange(n - 1, ids.shape[1])
             key = (key if n == 1 else key[:, :-1]) * np.int32(KEY_MULTIPLIER)
@@ -85,5 +85,4 @@ class LinearModel(NamedTuple):
             if n == 1:
                 real[:, 0] = False
             texts, _ = np.nonzero(real)
-            each.append((texts, key[real]))
-        return each
+            yield texts, key[real]

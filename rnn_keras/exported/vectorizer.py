@@ -20,6 +20,8 @@ from rnn_keras.utils.errors import checked_texts
 
 _LAST_CODE_POINT = 0x10FFFF
 _LAST_OF_PLANE = 0xFFFF
+# The Unicode Standard, section 5.18: no more characters than these for one.
+_LONGEST_CASE = 3
 
 
 class ExportedVectorizer:
@@ -76,7 +78,8 @@ class ExportedVectorizer:
                 text = self._final_sigma.sub(r"\1ς", text)
             text = text.translate(self._lower)
         # Each character of two UTF-16 units is beyond the first plane.
-        in_plane = text.isascii() or len(text.encode("utf-16-le")) == 2 * len(text)
+        utf16 = text.encode("utf-16-le", errors="surrogatepass")
+        in_plane = len(utf16) == 2 * len(text)
         return (self._token_of_plane if in_plane else self._token).findall(text)
 
     # Patterns take milliseconds to compile, and few texts need all of them.
@@ -205,7 +208,8 @@ def _is_lower_case_runs(value: Any) -> bool:
 
 
 def _is_special_case_map(value: Any) -> bool:
+    """Whether it has no text longer than the longest that Unicode has."""
     return isinstance(value, dict) and all(
-        len(character) == 1 and isinstance(text, str)
+        len(character) == 1 and isinstance(text, str) and len(text) <= _LONGEST_CASE
         for character, text in value.items()
     )

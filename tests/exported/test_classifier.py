@@ -174,6 +174,7 @@ def changed(written, tmp_path, change, name="a.onnx"):
         ("lower", [65, 90, 1], "lower: expected runs of code points"),
         ("special", {"ab": "c"}, "special: expected the text that each character"),
         ("special", {"a": 1}, "special: expected the text that each character"),
+        ("special", {"a": "four"}, "special: expected the text that each character"),
     ],
 )
 def test_every_entry_of_a_description_is_checked(

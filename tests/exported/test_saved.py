@@ -342,6 +342,13 @@ def layer(config, name):
     return next(x for x in layers if x["name"] == name)
 
 
+def test_forged_rules_make_other_tokens_and_no_error(members, tmp_path):
+    changed = with_rules(members, special={"o": "\ud800"}, lower=[97, 97, 1, 0xD7A0])
+    saved = ExportedClassifier(pack(tmp_path / "model.keras", changed))
+    assert saved.vectorizer.tokenize(["a soS"]) == [["\ud801", "s", "\ud800", "S"]]
+    assert len(saved.predict(NEW)) == len(NEW)
+
+
 def change_layer(name, **settings):
     return lambda config: layer(config, name)["config"].update(settings)
 

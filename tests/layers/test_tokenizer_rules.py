@@ -1,4 +1,4 @@
-"""The rules of the tokenizer; `test_exported.py` compares what they do."""
+"""The rules of the tokenizer; `tests/exported/test_vectorizer.py` compares tokens."""
 
 import json
 import os
