@@ -23,8 +23,6 @@ What is computed depends on its arguments only, so any number of threads may use
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import ClassVar, NamedTuple
 
@@ -113,7 +111,7 @@ class _Cell:
     """
 
     # The blocks of Keras's kernels that are computed together, and those of sigmoids.
-    parts: ClassVar[tuple[tuple[int, ...], ...]]
+    blocks: ClassVar[tuple[tuple[int, ...], ...]]
     sigmoids: ClassVar[tuple[int, ...]] = ()
     num_states: ClassVar[int] = 1
 
@@ -133,7 +131,6 @@ class _Cell:
         shapes = [(*self.h.shape[:2], p.bias.shape[-1]) for p in self.layer.parts]
         self.inputs = [np.empty(shape, np.float32) for shape in shapes]
         self.products = [np.empty(shape, np.float32) for shape in shapes]
-        self.scratch = np.empty_like(self.h)
 
     def step(self) -> None:
         """Compute the next state from `inputs`, which hold x W + b of this step."""
@@ -149,7 +146,7 @@ class _Cell:
 class _SimpleRNN(_Cell):
     """h = tanh(x W + h U + b)."""
 
-    parts = ((0,),)
+    blocks = ((0,),)
 
     def activate(self) -> None:
         (x,), (a,) = self.inputs, self.products
@@ -163,7 +160,7 @@ class _GRU(_Cell):
     Here p = h U_c + b'_c.
     """
 
-    parts = ((0, 1), (2,))
+    blocks = ((0, 1), (2,))
     sigmoids = (0, 1)
 
     def activate(self) -> None:
@@ -185,7 +182,7 @@ class _GRU(_Cell):
 class _LSTM(_Cell):
     """i, f, o = sigmoid(...), g = tanh(...), c = f*c + i*g, h = o*tanh(c)."""
 
-    parts = ((0, 1, 3), (2,))
+    blocks = ((0, 1, 3), (2,))
     sigmoids = (0, 1, 3)
     num_states = 2
 
@@ -219,7 +216,6 @@ def _finish_sigmoid(tanh: np.ndarray) -> None:
     tanh *= 0.5
 
 
-@dataclass(frozen=True, eq=False)
 class RecurrentLayer:
     """A SimpleRNN, GRU or LSTM with Keras's weights, in one or two directions.
 
@@ -227,49 +223,42 @@ class RecurrentLayer:
         cell: which of them.
         directions: the weights of the forward and, if there is one, of the backward
             direction.
+
+    Attributes:
+        units: size of the state in each direction.
+        parts: the weights as a step uses them.
+        late_bias: the b'_c of a GRU, which the reset gate multiplies, `(directions, 1,
+            units)`.
     """
 
-    cell: CellName
-    directions: Sequence[Direction]
-
-    @property
-    def units(self) -> int:
-        """Size of the state in each direction."""
-        return len(self.directions[0].recurrent_kernel)
-
-    @cached_property
-    def parts(self) -> list[_Part]:
-        """The weights as a step uses them."""
-        cell = _CELLS[self.cell]
-        biases = [direction.bias for direction in self.directions]
-        if self.cell == "gru":
-            # The reset gate multiplies h U_c + b'_c; the other b' are plain biases.
-            late = np.r_[np.ones(2 * self.units), np.zeros(self.units)]
-            biases = [b + b_late * late.astype(b.dtype) for b, b_late in biases]
+    def __init__(self, cell: CellName, directions: Sequence[Direction]):
+        self.cell, self.directions = cell, directions
+        self.units = units = len(directions[0].recurrent_kernel)
+        biases = [direction.bias for direction in directions]
+        if cell == "gru":
+            # Of the second bias, b', the first two blocks are plain biases.
+            self.late_bias = np.stack([b[1:, 2 * units :] for b in biases])
+            plain = np.arange(3 * units) < 2 * units
+            biases = [b[0] + np.where(plain, b[1], 0) for b in biases]
         of_all = (
-            [direction.kernel for direction in self.directions],
-            [direction.recurrent_kernel for direction in self.directions],
+            [direction.kernel for direction in directions],
+            [direction.recurrent_kernel for direction in directions],
             [bias[None] for bias in biases],
         )
-        return [
-            _Part(*(self._select(cell, kernels, blocks) for kernels in of_all))
-            for blocks in cell.parts
+        self.parts = [
+            _Part(*(self._select(kernels, blocks) for kernels in of_all))
+            for blocks in _CELLS[cell].blocks
         ]
 
     def _select(
-        self, cell: type[_Cell], kernels: Sequence[np.ndarray], blocks: Sequence[int]
+        self, kernels: Sequence[np.ndarray], blocks: Sequence[int]
     ) -> np.ndarray:
         """Return some blocks of each direction's kernel, those of sigmoids halved."""
-        units = self.units
+        units, sigmoids = self.units, _CELLS[self.cell].sigmoids
         columns = np.concatenate([np.arange(units) + units * b for b in blocks])
-        scale = np.repeat([0.5 if b in cell.sigmoids else 1.0 for b in blocks], units)
+        scale = np.repeat([0.5 if b in sigmoids else 1.0 for b in blocks], units)
         stacked = np.stack([kernel[:, columns] for kernel in kernels])
         return stacked * scale.astype(np.float32)
-
-    @cached_property
-    def late_bias(self) -> np.ndarray:
-        """The b'_c of a GRU, `(directions, 1, units)`."""
-        return np.stack([d.bias[1:, 2 * self.units :] for d in self.directions])
 
     def project(self, x: np.ndarray) -> list[np.ndarray]:
         """Return x W + b for each part, one direction below the other.

@@ -122,8 +122,7 @@ class SavedClassifier(NamedTuple):
             raise InputError(f"ids have to be from 0 to {highest}")
         if ((ids[:, :-1] == 0) & (ids[:, 1:] != 0)).any():
             raise InputError("0 is padding, which has to stand behind all other ids")
-        # The weights of a stranger may be anything, so that numbers overflow.
-        with np.errstate(all="ignore"):
+        with _overflow_is_allowed():
             logits = self.network.logits(ids)
             if self.linear is not None:
                 logits = self.linear.add_to(logits, ids)
@@ -142,7 +141,10 @@ def read_saved(path: Path) -> SavedClassifier:
         reason = "it holds no tokenizer's rules; saving it again adds them"
         raise _not_covered(path, reason)
     try:
-        with h5py.File(io.BytesIO(archive.weights), "r") as weights:
+        with (
+            h5py.File(io.BytesIO(archive.weights), "r") as weights,
+            _overflow_is_allowed(),
+        ):
             parts = _read_parts(archive.config, weights)
     # Whatever else is wrong with a file, Keras finds it and says so.
     except Exception as error:
@@ -150,6 +152,11 @@ def read_saved(path: Path) -> SavedClassifier:
     size = len(parts.description["vocabulary"])
     parts.description["tokenizer"] = _read_rules(path, archive.rules, parts, size)
     return parts
+
+
+def _overflow_is_allowed() -> np.errstate:
+    """Inside, NumPy does not warn: the weights of a stranger may be any numbers."""
+    return np.errstate(all="ignore")
 
 
 def _not_covered(path: Path, reason: str) -> NotCoveredError:

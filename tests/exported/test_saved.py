@@ -456,7 +456,9 @@ def test_numbers_that_are_none_are_answered_without_a_warning(
 ):
     content = io.BytesIO(members[WEIGHTS])
     with h5py.File(content, "r+") as file:
-        file["layers/functional/layers/embedding/vars/0"][...] = number
+        layers = file["layers/functional/layers"]
+        layers["embedding/vars/0"][...] = number
+        layers["bidirectional/forward_layer/cell/vars/2"][...] = number
         file[f"{LINEAR}/1"][...] = number
     changed = {**members, WEIGHTS: content.getvalue()}
     saved = ExportedClassifier(pack(tmp_path / "model.keras", changed))
