@@ -11,6 +11,8 @@ import typer
 
 from rnn_keras.classification.classifier import TextClassifier
 from rnn_keras.cli.app import app
+from rnn_keras.cli.shared import load_answering
+from rnn_keras.exported import ExportedClassifier
 
 FILES = Path(__file__).parent.parent / "files"
 COMMANDS = typer.main.get_command(app).commands
@@ -72,6 +74,12 @@ def test_predict_json_equals_the_python_way(run, classifier, invoke):
         assert line["label"] == expected.label
         assert line["probabilities"] == pytest.approx(expected.probabilities, abs=1e-6)
         assert line["probability"] == max(line["probabilities"].values())
+
+
+def test_what_train_writes_is_answered_without_tensorflow(run, unlearned):
+    """The second one has no n-grams, and its class names are odd."""
+    for folder in (run, unlearned[1]):
+        assert isinstance(load_answering(folder), ExportedClassifier)
 
 
 def test_a_file_without_tokenizer_rules_is_answered_by_keras(invoke):
