@@ -35,6 +35,23 @@ def test_scores_follow_their_definitions():
     assert scores["n"] == 10
 
 
+@pytest.mark.parametrize("counted", [False, True])
+def test_scores_are_those_of_scikit_learn(counted):
+    random = np.random.default_rng(0)
+    true, predicted = random.choice(list("abcd"), (2, 60)).tolist()
+    counts = random.integers(1, 9, 60).tolist() if counted else None
+    scores = score(true, predicted, list("abce"), counts)
+    weights = {"sample_weight": counts}
+    accuracy = accuracy_score(true, predicted, **weights)
+    assert scores["accuracy"] == pytest.approx(accuracy)
+    f1 = f1_score(
+        true, predicted, labels=list("abce"), average=None, zero_division=0, **weights
+    )
+    assert list(scores["f1"].values()) == pytest.approx(f1.tolist())
+    assert scores["macro_f1"] == pytest.approx(f1.mean())
+    assert scores["n"] == (sum(counts) if counted else 60)
+
+
 def test_a_class_that_never_occurs_scores_zero():
     assert score(["a", "b"], ["a", "b"], ["a", "b", "c"])["f1"]["c"] == 0.0
 

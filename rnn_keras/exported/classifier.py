@@ -60,7 +60,12 @@ class ExportedClassifier:
         self.length: int | None
         self._forward: Forward
         path = Path(path)
-        if kind_of_path(path) == "folder":
+        kind = kind_of_path(path)
+        if kind is None:
+            raise InputError(
+                f"{path}: no such file; expected a saved or an exported classifier"
+            )
+        if kind == "folder":
             path = path / RUN_MODEL
         if path.suffix == ".keras":
             self._open_saved(path)

@@ -268,6 +268,18 @@ def test_many_threads_get_their_own_answers(path):
 # Files
 
 
+def test_a_missing_file_or_package_is_named(path, tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="none: no such file; expected a saved or an"):
+        ExportedClassifier(tmp_path / "none")
+    with pytest.raises(InputError, match=r"model\.keras: no such file; expected"):
+        ExportedClassifier(tmp_path)
+    for module in ("rnn_keras.exported.saved", "rnn_keras.exported.archive"):
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "h5py", None)  # it is not installed
+    with pytest.raises(InputError, match=r"model\.keras: needs h5py: pip install h5py"):
+        ExportedClassifier(path)
+
+
 @pytest.mark.parametrize("name", ["word_gru_ngrams", "character_lstm"])
 def test_an_older_file_is_left_to_keras_or_gets_rules(name, tmp_path):
     answers = json.loads((FILES / "answers.json").read_text(encoding="utf-8"))[name]
