@@ -223,7 +223,8 @@ def _several_threads(wanted: bool) -> Iterator[int]:
     """Give the number of threads to compute with; inside, NumPy uses one for each.
 
     The products of a step are too small for the threads of NumPy's own library, which
-    wait for each other most of the time, and very long where cores are busy.
+    wait for each other most of the time, and very long where cores are busy. The limit
+    is one of the whole process: after calls that overlap, it may stay.
     """
     limits = _blas_limits() if wanted else None
     if limits is None:
