@@ -27,6 +27,7 @@ from rnn_keras.classification.classifier import TextClassifier
 from rnn_keras.cli.app import app
 from rnn_keras.datasets.loaders import load_dataset, load_pairs, load_series, load_text
 from rnn_keras.datasets.tables import read_table
+from rnn_keras.exported import ExportedClassifier
 from rnn_keras.layers.text_vectorizer import TextVectorizer
 from rnn_keras.utils import files as opening
 from rnn_keras.utils.errors import InputError
@@ -278,9 +279,16 @@ def members(saved):
 
 
 def check_classifier(path):
+    """Load a file with Keras and without, and compare the answers if both can."""
     classifier = outcome(TextClassifier.load, path)
-    if classifier is not None:
-        assert classifier.predict("so good").label in classifier.class_names
+    saved = outcome(ExportedClassifier, path)
+    each = [c for c in (classifier, saved) if c is not None]
+    for one in each:
+        assert one.predict("so good").label in one.class_names
+    if len(each) == 2:
+        np.testing.assert_allclose(
+            *(one.predict_proba(["so good", "bad", ""]) for one in each), atol=1e-5
+        )
 
 
 @given(
@@ -394,7 +402,7 @@ def test_a_classifier_of_damaged_members_is_loaded_or_refused(workshop, members,
 
 @pytest.fixture(scope="module")
 def loaded(saved):
-    """Load the saved classifier once for all examples; returns its path."""
+    """Load the saved classifier with Keras once for all examples; return its path."""
     classifier = TextClassifier.load(saved)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TextClassifier, "load", lambda path: classifier)

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.optimize import minimize
+from scipy.sparse import csr_matrix
 from scipy.special import expit
 from sklearn.metrics import accuracy_score, f1_score
 
@@ -12,6 +14,7 @@ from rnn_keras.scoring import (
     LinearBaseline,
     Scores,
     count_answers,
+    fit_binary,
     score,
     share_interval,
 )
@@ -33,6 +36,23 @@ def test_scores_follow_their_definitions():
     assert scores["f1"] == pytest.approx(f1)
     assert scores["macro_f1"] == pytest.approx(np.mean(list(f1.values())))
     assert scores["n"] == 10
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_scores_are_those_of_scikit_learn(counted):
+    random = np.random.default_rng(0)
+    true, predicted = random.choice(list("abcd"), (2, 60)).tolist()
+    counts = random.integers(1, 9, 60).tolist() if counted else None
+    scores = score(true, predicted, list("abce"), counts)
+    weights = {"sample_weight": counts}
+    accuracy = accuracy_score(true, predicted, **weights)
+    assert scores["accuracy"] == pytest.approx(accuracy)
+    f1 = f1_score(
+        true, predicted, labels=list("abce"), average=None, zero_division=0, **weights
+    )
+    assert list(scores["f1"].values()) == pytest.approx(f1.tolist())
+    assert scores["macro_f1"] == pytest.approx(f1.mean())
+    assert scores["n"] == (sum(counts) if counted else 60)
 
 
 def test_a_class_that_never_occurs_scores_zero():
@@ -227,3 +247,31 @@ def test_the_baseline_sees_the_order_of_neighbouring_tokens(unit):
 def test_the_baseline_accepts_an_empty_text():
     baseline = LinearBaseline(TextVectorizer()).fit(["x", "y", ""], ["a", "b", "b"])
     assert baseline.predict([""])[0] in ("a", "b")
+
+
+def some_features(share: float) -> tuple[csr_matrix, np.ndarray]:
+    rng = np.random.default_rng(0)
+    features = rng.random((400, 30)) * (rng.random((400, 30)) < 0.3)
+    logits = features @ rng.normal(size=30) * 4
+    return csr_matrix(features, dtype=np.float32), logits > np.quantile(
+        logits, 1 - share
+    )
+
+
+@pytest.mark.parametrize("share", [0.5, 0.02])
+@pytest.mark.parametrize("started", [False, True])
+def test_the_weights_are_those_of_the_optimum(share, started):
+    features, inside = some_features(share)
+    signs = np.where(inside, 1, -1)
+
+    def loss(both: np.ndarray) -> float:
+        margins = signs * (features @ both[:-1] + both[-1])
+        return 10 * np.logaddexp(0, -margins).sum() + both[:-1] @ both[:-1] / 2
+
+    best = minimize(loss, np.zeros(31), method="BFGS")
+    start = (np.ones(30), -1.0) if started else None
+    weights, intercept = fit_binary(features, inside, 10.0, start)
+    reached = loss(np.append(weights, intercept))
+    assert best.fun <= reached + 1e-3
+    assert reached < best.fun * 1.001
+    assert best.fun < 0.8 * loss(np.zeros(31))

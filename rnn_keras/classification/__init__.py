@@ -2,7 +2,8 @@
 
 Start with `classifier`. `settings` names and explains all settings, `recipe` chooses
 those that the user leaves open, `explanation` says what each token adds to a decision,
-`saving` and `allowlist` read a stranger's file without harm.
+`saving` reads a stranger's file without harm. `rnn_keras.exported` answers with a saved
+classifier without TensorFlow.
 """
 
 from rnn_keras.utils.quiet import attach_quietly

@@ -9,7 +9,7 @@ How a network is trained is in `rnn_keras.training`; what a saved file may hold 
 `rnn_keras.classification.saving`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -22,27 +22,31 @@ import tensorflow as tf
 
 from rnn_keras.classification.explanation import Explanation, explain_logits
 from rnn_keras.classification.recipe import Recipe, recipe_for_parts
-from rnn_keras.classification.saving import load_model
+from rnn_keras.classification.saving import load_model, save_rules
 from rnn_keras.classification.settings import FitSettings, ModelSettings
 from rnn_keras.datasets.labelled import (
     VALIDATION_SHARE,
     LabelledTexts,
     Splits,
     SplitTexts,
-    Texts,
-    class_indices,
 )
 from rnn_keras.layers.keras_internals import untrack
 from rnn_keras.layers.ngram_logits import LinearPath, fit_linear_path
 from rnn_keras.layers.text_vectorizer import TextVectorizer
 from rnn_keras.models.builders import build_classifier
-from rnn_keras.scoring import count_answers
+from rnn_keras.scoring import score_chunks
 from rnn_keras.training.batches import IdsInMemory, LabelledIds, StreamedIds
 from rnn_keras.training.checkpoints import Checkpoints
 from rnn_keras.training.loop import Diverged
 from rnn_keras.training.trainer import compile_network, hold_out, train
 from rnn_keras.utils.errors import InputError, check_pairs
-from rnn_keras.utils.predictions import Prediction, name_predictions, run_by_length
+from rnn_keras.utils.predictions import (
+    Prediction,
+    class_indices,
+    name_predictions,
+    run_by_length,
+    softmax,
+)
 from rnn_keras.utils.stages import stage
 
 
@@ -206,17 +210,8 @@ class TextClassifier(keras.Model):
         Raises:
             InputError: if a label is not in `class_names`.
         """
-
-        def checked() -> Iterator[Texts]:
-            for texts, labels in chunks:
-                class_indices(labels, self.class_names)
-                # Any sequence will do, but a list is what scoring announces.
-                yield cast(list[str], texts), [str(label) for label in labels]
-
-        answers = count_answers(
-            partial(self.labels_of, batch_size=batch_size), checked()
-        )
-        return answers.score(self.class_names)
+        labels_of = partial(self.labels_of, batch_size=batch_size)
+        return score_chunks(labels_of, chunks, self.class_names)
 
     def explain(
         self, text: str, label: str | None = None, against: str | None = None
@@ -286,6 +281,14 @@ class TextClassifier(keras.Model):
             rows = np.where(np.arange(len(read)) <= ends[:, None], read, 0)
             parts.append(self.probabilities_of_ids(rows))
         return np.concatenate(parts)
+
+    def save_assets(self, dir_path: str) -> None:
+        """Write the tokenizer's rules, for answers without TensorFlow."""
+        save_rules(self.preprocessor, Path(dir_path))
+
+    def load_assets(self, dir_path: str) -> None:
+        # The vectorizer needs no rules: it has TensorFlow.
+        pass
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -599,10 +602,5 @@ def predict_probabilities(
         batch_size: number of texts that are computed together.
     """
     return run_by_length(
-        lambda batch: _softmax(forward(batch)), ids, num_classes, batch_size
+        lambda batch: softmax(forward(batch)), ids, num_classes, batch_size
     )
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)

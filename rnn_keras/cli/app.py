@@ -29,9 +29,11 @@ from rnn_keras.cli.options import (
 )
 from rnn_keras.cli.shared import (
     is_streamed,
+    load_answering,
+    load_classifier,
     load_texts,
     one_line_errors,
-    open_classifier,
+    one_line_failures,
     replace_undecodable,
     table_options,
 )
@@ -73,8 +75,8 @@ def evaluate(
     table = table_options(text_column, label_column, no_header, encoding)
     with one_line_errors():
         chunks = _labelled_chunks(source, table, streamed)
-        with open_classifier(run) as classifier:
-            scores = classifier.evaluate_chunks(chunks)
+        with one_line_failures(run):
+            scores = load_answering(run).evaluate_chunks(chunks)
     if as_json:
         print(json_line(scores))
     else:
@@ -105,7 +107,8 @@ def predict(
     """
     replace_undecodable(sys.stdout)
     lines = iter(texts) if texts else _lines_of_standard_input()
-    with one_line_errors(), open_classifier(run) as classifier:
+    with one_line_errors(), one_line_failures(run):
+        classifier = load_answering(run)
         while chunk := list(islice(lines, 1024)):
             for prediction in classifier.predict(chunk):
                 if as_json:
@@ -147,8 +150,8 @@ def explain(
     first class if the text ended after that token.
     """
     replace_undecodable(sys.stdout)
-    with one_line_errors(), open_classifier(run) as classifier:
-        explanation = classifier.explain(text, label)
+    with one_line_errors(), one_line_failures(run):
+        explanation = load_classifier(run).explain(text, label)
         if figure is not None:
             from rnn_keras.plots.text import save_explanation
 

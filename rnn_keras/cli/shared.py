@@ -7,7 +7,7 @@ imported inside the functions, so that `--help` does not wait for them.
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rnn_keras.classification import TextClassifier
     from rnn_keras.datasets.labelled import LabelledTexts
     from rnn_keras.datasets.streaming import Stream
+    from rnn_keras.exported import ExportedClassifier
 
 
 @contextmanager
@@ -141,36 +142,60 @@ def open_stream(
 
 
 def load_classifier(run: Path) -> "TextClassifier":
-    """The classifier in a folder that `rnn-keras train` wrote, or in a file.
+    """Load the classifier in a folder that `rnn-keras train` wrote, or in a file.
 
     Raises:
         InputError: if there is none.
     """
-    from rnn_keras.experiments.run_folder import MODEL
-    from rnn_keras.utils.files import kind_of_path
-
-    path = run / MODEL if kind_of_path(run) == "folder" else run
-    # `load` would find that too, but only after the seconds that TensorFlow's import
-    # takes.
-    if kind_of_path(path) != "file":
-        shown = shorten(str(path), 200)
-        raise InputError(f"{shown}: no such file; expected what rnn-keras train wrote")
+    path = _model_in(run)
     from rnn_keras.classification import TextClassifier
 
     return TextClassifier.load(path)
 
 
+def load_answering(run: Path) -> "ExportedClassifier | TextClassifier":
+    """Load a classifier to answer only: without TensorFlow if that is possible.
+
+    Raises:
+        InputError: if there is none.
+    """
+    path = _model_in(run)
+    from rnn_keras.exported import ExportedClassifier, NotCoveredError
+
+    # Its name may end with `.onnx`; these commands take saved classifiers only.
+    if path.suffix == ".keras":
+        with suppress(NotCoveredError):
+            return ExportedClassifier(path)
+    return load_classifier(run)
+
+
+def _model_in(run: Path) -> Path:
+    """Return the path of the classifier's file.
+
+    Raises:
+        InputError: if there is none. `TextClassifier.load` would find that too, but
+            only after the seconds that the import of TensorFlow takes.
+    """
+    from rnn_keras.utils.files import RUN_MODEL, kind_of_path
+
+    path = run / RUN_MODEL if kind_of_path(run) == "folder" else run
+    if kind_of_path(path) != "file":
+        shown = shorten(str(path), 200)
+        raise InputError(f"{shown}: no such file; expected what rnn-keras train wrote")
+    return path
+
+
 @contextmanager
-def open_classifier(run: Path) -> Iterator["TextClassifier"]:
-    """Load a classifier and turn TensorFlow's errors in its use into one line.
+def one_line_failures(run: Path) -> Iterator[None]:
+    """Turn TensorFlow's errors in the use of a classifier into one line.
 
     The network of a file from elsewhere may load and still be unable to compute.
 
     Raises:
-        InputError: if there is no classifier, or its network fails.
+        InputError: if the network fails.
     """
     try:
-        yield load_classifier(run)
+        yield
     except Exception as error:
         if not type(error).__module__.startswith("tensorflow."):
             raise

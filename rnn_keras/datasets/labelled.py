@@ -2,7 +2,7 @@
 
 `LabelledTexts` holds texts in memory and splits them into `Splits`. `SplitTexts` is the
 interface of `Splits` and of `rnn_keras.datasets.streaming.Stream`: classifiers are
-trained on either. The functions at the end turn labels into class names and indices.
+trained on either. The functions at the end turn labels into class names.
 
 No text is in two parts, and exact repeats are left out. How files are read is decided
 elsewhere.
@@ -15,8 +15,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
-
-import numpy as np
 
 from rnn_keras.utils.errors import InputError, check_pairs
 from rnn_keras.utils.messages import count_of, shorten
@@ -347,19 +345,3 @@ def classes_to_learn(texts: Sequence[Any], labels: Sequence[Any]) -> list[str]:
         found = f"one class only: {names[0]}" if names else "no texts"
         raise InputError(f"{found}; a classifier needs two classes or more")
     return names
-
-
-def class_indices(labels: Sequence[Any], class_names: Sequence[str]) -> np.ndarray:
-    """Return the position of each label in `class_names`, int32 `(texts,)`.
-
-    Raises:
-        InputError: if a label is not among them.
-    """
-    index = {name: i for i, name in enumerate(class_names)}
-    unknown = sorted({str(label) for label in labels} - set(index))
-    if unknown:
-        raise InputError(
-            f"label {unknown[0]!r} is none of the classifier's classes: "
-            f"{', '.join(class_names)}"
-        )
-    return np.array([index[str(label)] for label in labels], np.int32)

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from rnn_keras.classification.classifier import TextClassifier
-from rnn_keras.datasets.labelled import LabelledTexts, Splits, class_indices
+from rnn_keras.datasets.labelled import LabelledTexts, Splits
 from rnn_keras.doctor import network_checks, token_checks, training_checks
 from rnn_keras.doctor.data_examination import Report, draw_sample
 from rnn_keras.doctor.findings import Finding, by_severity
@@ -30,6 +30,7 @@ from rnn_keras.experiments.run_folder import MODEL
 from rnn_keras.layers.text_vectorizer import PADDING_ID, UNKNOWN_ID, TextVectorizer
 from rnn_keras.utils.errors import InputError, reason_within
 from rnn_keras.utils.messages import shorten
+from rnn_keras.utils.predictions import class_indices
 
 # Predictions take most of the time: some ten seconds for 2,000 reviews on two cores.
 _PREDICTED_TEXTS = 2_000

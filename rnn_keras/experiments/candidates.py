@@ -23,10 +23,11 @@ import numpy as np
 from rnn_keras.classification.classifier import TextClassifier
 from rnn_keras.classification.recipe import recipe_for, recipe_for_parts
 from rnn_keras.classification.settings import Settings
-from rnn_keras.datasets.labelled import Splits, class_indices
+from rnn_keras.datasets.labelled import Splits
 from rnn_keras.layers.text_vectorizer import TextVectorizer, Unit
 from rnn_keras.scoring import LinearBaseline
 from rnn_keras.utils.choices import CellName
+from rnn_keras.utils.predictions import class_indices
 
 MAJORITY, MEAN_EMBEDDING, TFIDF = "majority", "mean_embedding", "tfidf_{}"
 WITH_NGRAMS = "{}+ngrams"

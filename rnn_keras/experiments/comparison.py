@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from rnn_keras.classification.classifier import TextClassifier
 from rnn_keras.classification.recipe import recipe_for_parts
 from rnn_keras.classification.settings import Settings
-from rnn_keras.datasets.labelled import LabelledTexts, Splits, class_indices
+from rnn_keras.datasets.labelled import LabelledTexts, Splits
 from rnn_keras.experiments.candidates import (
     WITH_NGRAMS,
     Candidate,
@@ -47,8 +47,9 @@ from rnn_keras.utils import __version__
 from rnn_keras.utils.choices import CELL_NAMES, CellName
 from rnn_keras.utils.errors import InputError, check_choice
 from rnn_keras.utils.files import refuse_unwritable, write_whole
+from rnn_keras.utils.predictions import class_indices
 from rnn_keras.utils.progress import progress_bar
-from rnn_keras.utils.quiet import use_one_thread
+from rnn_keras.utils.threads import use_one_thread
 
 MANIFEST, RUNS = "comparison.json", "runs"
 RUNS_TABLE, SUMMARY_TABLE, FIGURE = "runs.csv", "summary.csv", "comparison.png"

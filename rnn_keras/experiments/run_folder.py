@@ -22,6 +22,7 @@ from typing import Any
 
 from rnn_keras.utils.errors import InputError
 from rnn_keras.utils.files import (
+    RUN_MODEL,
     read_json,
     refuse_unwritable,
     sync_folder,
@@ -29,7 +30,7 @@ from rnn_keras.utils.files import (
 )
 from rnn_keras.utils.stopping import cleaned_up
 
-MODEL, METRICS, HISTORY = "model.keras", "metrics.json", "history.csv"
+MODEL, METRICS, HISTORY = RUN_MODEL, "metrics.json", "history.csv"
 CURVES, CONFUSION = "curves.png", "confusion.png"
 FILES = (MODEL, METRICS, HISTORY, CURVES, CONFUSION)
 UNFINISHED, FINISHED = ".unfinished", ".finished"

@@ -2,8 +2,7 @@
 
 Read `writer` first: it writes an export, compares it with the original classifier
 (`verification`) and puts it in place (`files`). `onnx` and `tensorflow` write the
-models, and `tokenizer_rules` describes the tokenizer for programs without TensorFlow.
-`rnn_keras.exported` runs ONNX and LiteRT exports there.
+models. `rnn_keras.exported` runs ONNX and LiteRT exports without TensorFlow.
 """
 
 from rnn_keras.utils.quiet import attach_quietly

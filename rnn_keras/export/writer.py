@@ -28,9 +28,9 @@ from rnn_keras.export.files import (
     staging_folder,
 )
 from rnn_keras.export.tensorflow import write_litert, write_saved_model
-from rnn_keras.export.tokenizer_rules import tokenizer_rules
 from rnn_keras.export.verification import compare
 from rnn_keras.exported import FORMAT_VERSION, INSTALL, MOST_STEPS, description_path
+from rnn_keras.layers.tokenizer_rules import tokenizer_rules
 from rnn_keras.utils.errors import InputError, reason_within
 from rnn_keras.utils.quiet import silence
 

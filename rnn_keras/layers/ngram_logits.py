@@ -23,15 +23,13 @@ from scipy.sparse import csr_matrix
 from scipy.special import log_softmax
 from sklearn.feature_extraction.text import TfidfTransformer
 
+from rnn_keras.exported.ngrams import KEY_MULTIPLIER
 from rnn_keras.layers.text_vectorizer import concatenate_ids
+from rnn_keras.scoring import fit_binary
 from rnn_keras.utils.errors import check_sizes
 from rnn_keras.utils.progress import progress_bar
-from rnn_keras.utils.regression import fit_binary, in_threads
+from rnn_keras.utils.threads import in_threads
 
-# 2**32 divided by the golden ratio, as an int32. Its multiples lie as far apart as
-# possible (D. E. Knuth, "The art of computer programming", volume 3, section 6.4): no
-# two pairs of ids below 52,000 have the same key, and hardly any two longer n-grams.
-KEY_MULTIPLIER = 0x9E3779B9 - 2**32
 # Scales assumed before any text is seen: the network's logits as they are, plus half
 # of the linear ones.
 _PRIOR_SCALES = np.array([1.0, 0.5])

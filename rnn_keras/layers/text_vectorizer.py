@@ -32,9 +32,9 @@ PADDING_ID, UNKNOWN_ID = 0, 1
 
 # Tokens that need no spaces around them. The last character, U+30FC, marks a long
 # vowel in Katakana and belongs to no script.
-_ALONE = r"([\p{P}\p{S}\p{Han}\p{Hiragana}\p{Katakana}ー])"
+ALONE = r"([\p{P}\p{S}\p{Han}\p{Hiragana}\p{Katakana}ー])"
 # `tf.strings.split` splits at ASCII white space only; texts hold U+3000 and U+00A0.
-_SPACE = r"[\s\p{Z}\p{Cc}]+"
+SPACE = r"[\s\p{Z}\p{Cc}]+"
 _TEXTS_AT_A_TIME = 1024
 _MOST_COUNTED = 1_000_000  # different tokens
 
@@ -50,25 +50,20 @@ def separate_words(texts: Any) -> Any:
         String tensor of the same shape, in which spaces separate the tokens.
     """
     # Spaces first, because `lower` stops at a NUL character.
-    texts = tf.strings.regex_replace(texts, _SPACE, " ")
+    texts = tf.strings.regex_replace(texts, SPACE, " ")
     return separate_cased_words(tf.strings.lower(texts, encoding="utf-8"))
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")
 def separate_cased_words(texts: Any) -> Any:
     """Do the same as `separate_words` without changing case."""
-    texts = tf.strings.regex_replace(texts, _SPACE, " ")
-    return tf.strings.regex_replace(texts, _ALONE, r" \1 ")
+    texts = tf.strings.regex_replace(texts, SPACE, " ")
+    return tf.strings.regex_replace(texts, ALONE, r" \1 ")
 
 
 def is_standalone_token(characters: Sequence[str]) -> np.ndarray:
     """Return whether each is a token without spaces around it, like punctuation."""
-    return tf.strings.regex_full_match(characters, _ALONE).numpy()
-
-
-def is_word_separator(characters: Sequence[str]) -> np.ndarray:
-    """Return whether each is white space of any kind or a control character."""
-    return tf.strings.regex_full_match(characters, _SPACE).numpy()
+    return tf.strings.regex_full_match(characters, ALONE).numpy()
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")

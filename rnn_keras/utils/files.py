@@ -56,6 +56,8 @@ _DAMAGED_ARCHIVE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+# The classifier in the folder of a training run.
+RUN_MODEL = "model.keras"
 # Text shrinks to between a third and a tenth when it is packed, a table with few
 # distinct rows to a fiftieth; a single repeated byte shrinks to a thousandth, with
 # `.bz2` or `.xz` to far less.

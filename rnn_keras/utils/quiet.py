@@ -59,17 +59,6 @@ def attach_quietly(
     return get_quietly, list_names, names
 
 
-def use_one_thread() -> None:
-    """Limit TensorFlow to one thread; call it before TensorFlow is imported.
-
-    Several processes use the cores better than several threads do, because the time
-    steps of a recurrence wait for each other.
-    """
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
-        os.environ[name] = "1"
-    import_quietly()
-
-
 @contextmanager
 def silence() -> Iterator[None]:
     """Inside, nothing reaches standard output, standard error or a log.

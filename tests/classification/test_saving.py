@@ -18,10 +18,11 @@ import tensorflow as tf
 from keras.src.backend.common import global_state
 from typer.testing import CliRunner
 
-from rnn_keras.classification.allowlist import CORE_OPERATIONS, LAYERS
 from rnn_keras.classification.classifier import TextClassifier
-from rnn_keras.classification.saving import LARGEST_CONFIG
 from rnn_keras.cli.app import app
+from rnn_keras.exported import ExportedClassifier, NotCoveredError
+from rnn_keras.exported.allowlist import CORE_OPERATIONS, LAYERS, OWN_NAMES
+from rnn_keras.exported.archive import LARGEST_CONFIG, RULES
 from rnn_keras.layers.text_vectorizer import TextVectorizer
 from rnn_keras.models.builders import build_classifier
 from rnn_keras.utils.errors import InputError
@@ -64,10 +65,17 @@ def with_weights(honest, change):
 
 
 def refused(path, message):
+    """Assert that nobody loads a file, with Keras or without."""
     with pytest.raises(InputError, match=message) as caught:
         TextClassifier.load(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+    with pytest.raises(InputError) as without_keras:
+        ExportedClassifier(path)
+    # What is no fault of the archive or of its names is left to Keras.
+    if not isinstance(without_keras.value, NotCoveredError):
+        assert str(without_keras.value) == str(caught.value)
+    assert "\n" not in str(without_keras.value)
 
 
 def layers(config):
@@ -338,7 +346,7 @@ ARCHIVES = {
     "backslashes": (extra("assets\\..\\vocabulary.txt"), "which no classifier's"),
     "a link": (extra("assets/a/vocabulary.txt", b"/etc", **LINK), "is no plain file"),
     "a folder": (extra("assets/"), "holds 'assets/', which no classifier's"),
-    "five": (extra("assets/a/vocabulary.txt"), "5 members, where four are the most"),
+    "six": (extra("assets/a/vocabulary.txt"), "6 members, where five are the most"),
     "a configuration that is a bomb": (
         packed("config.json", b"[" + b" " * 2**25 + b"]"),
         "'config.json' unpacks to 33,554,434 bytes of .*far more",
@@ -346,6 +354,10 @@ ARCHIVES = {
     "an asset that is a bomb": (
         packed(ASSET, b"a\n" * 2**23),
         "vocabulary.txt' unpacks to 16,777,216 bytes",
+    ),
+    "rules that are a bomb": (
+        packed(RULES, b" " * 2**24),
+        "tokenizer.json' unpacks to 16,777,216 bytes",
     ),
     "weights that are a bomb": (
         packed(WEIGHTS, bytes(2**26)),
@@ -588,7 +600,9 @@ def test_a_network_that_cannot_compute_gets_one_line(
     def fail(*args, **kwargs):
         raise tf.errors.InvalidArgumentError(None, None, "slice index 3\nis out")
 
-    path = pack(tmp_path / "model.keras", honest)
+    # Without the tokenizer's rules, every command loads the file with Keras.
+    without_rules = {name: honest[name] for name in honest if name != RULES}
+    path = pack(tmp_path / "model.keras", without_rules)
     method = "evaluate_chunks" if command == "evaluate" else command
     monkeypatch.setattr(TextClassifier, method, fail)
     argument = "seed" if command == "evaluate" else "a text"
@@ -604,7 +618,8 @@ def test_a_network_that_cannot_compute_gets_one_line(
 def test_another_kind_of_file_is_not_tried(honest, tmp_path):
     """Keras would read a file with this name in an older format."""
     path = pack(tmp_path / "model.h5", honest)
-    refused(path, "expected a file whose name ends with .keras")
+    with pytest.raises(InputError, match=r"expected a file whose name ends with \.ker"):
+        TextClassifier.load(path)
 
 
 def stock(optimizer, loss):
@@ -721,7 +736,7 @@ def test_an_older_file_and_one_that_was_compressed_later_load(honest, tmp_path):
     pack(tmp_path / "old.keras", with_config(honest, change))
     TextClassifier.load(tmp_path / "old.keras")
     without = {name: honest[name] for name in honest if name != ASSET}
-    assert len(without) == 3
+    assert len(without) == 4
     pack(tmp_path / "new.keras", without, compression=zipfile.ZIP_DEFLATED)
     TextClassifier.load(tmp_path / "new.keras")
 
@@ -733,6 +748,15 @@ def test_the_list_names_what_keras_has():
     for name in CORE_OPERATIONS:
         operation = getattr(importlib.import_module("keras.src.ops.core"), name)
         assert issubclass(operation, keras.Operation), name
+
+
+def test_the_list_has_the_names_that_the_package_registers():
+    registered = keras.saving.get_custom_objects()
+    own = {
+        alias: o.__name__ for alias, o in registered.items() if "rnn_keras>" in alias
+    }
+    # Other tests may have imported modules that a classifier does not need.
+    assert {alias: OWN_NAMES.get(alias) for alias in own} == own
 
 
 def test_no_layer_on_the_list_takes_code_or_files():

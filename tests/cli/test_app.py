@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,10 @@ import typer
 
 from rnn_keras.classification.classifier import TextClassifier
 from rnn_keras.cli.app import app
+from rnn_keras.cli.shared import load_answering
+from rnn_keras.exported import ExportedClassifier
 
+FILES = Path(__file__).parent.parent / "files"
 COMMANDS = typer.main.get_command(app).commands
 
 
@@ -70,6 +74,26 @@ def test_predict_json_equals_the_python_way(run, classifier, invoke):
         assert line["label"] == expected.label
         assert line["probabilities"] == pytest.approx(expected.probabilities, abs=1e-6)
         assert line["probability"] == max(line["probabilities"].values())
+
+
+def test_what_train_writes_is_answered_without_tensorflow(run, unlearned):
+    """The second one has no n-grams, and its class names are odd."""
+    for folder in (run, unlearned[1]):
+        assert isinstance(load_answering(folder), ExportedClassifier)
+
+
+def test_a_file_without_tokenizer_rules_is_answered_by_keras(invoke):
+    name = "word_gru_ngrams"
+    answers = json.loads((FILES / "answers.json").read_text(encoding="utf-8"))[name]
+    # An empty argument is a text, too; a lone surrogate cannot be an argument.
+    texts = [text for text in answers["texts"] if text.isprintable()]
+    shown = invoke("predict", FILES / f"{name}.keras", "--json", "--", *texts)
+    found = [json.loads(line) for line in shown.stdout.splitlines()]
+    expected = dict(zip(answers["texts"], answers["probabilities"], strict=True))
+    assert [line["text"] for line in found] == texts
+    for line in found:
+        probabilities = list(line["probabilities"].values())
+        assert probabilities == pytest.approx(expected[line["text"]], abs=1e-6)
 
 
 def test_explain_prints_the_difference_and_a_row_for_each_token(run, invoke, tmp_path):

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnn_keras.datasets.labelled import LabelledTexts, class_indices, class_names_of
+from rnn_keras.datasets.labelled import LabelledTexts, class_names_of
 from rnn_keras.utils.errors import InputError
+from rnn_keras.utils.predictions import class_indices
 
 
 def corpus(n=200, classes=("a", "b", "b", "c")):

@@ -126,14 +126,27 @@ _WIDEST = 2**14
 _NARROW = 2**10
 _LARGEST_ARRAY = 2**24
 DEEPEST = 100
+# What this package registers with Keras: the `__name__` of each class and function.
+OWN_NAMES: dict[str, str | None] = {
+    _PACKAGE + name: name
+    for name in (
+        "Dropout", "GRU", "LSTM", "LinearPath", "LogMel", "MaskedPooling1D",
+        "MissingValues", "QuantileLoss", "ReversibleEmbedding", "SimpleRNN",
+        "SureBlank", "TextClassifier", "TextVectorizer", "replace_nul",
+        "separate_cased_words", "separate_words",
+    )
+}  # fmt: skip
 
 
-def check_config(config: Any, registered: Mapping[str, Any], weights: int) -> None:
+def check_config(
+    config: Any, registered: Mapping[str, str | None], weights: int
+) -> None:
     """Refuse a configuration that names what it may not, or is larger than its weights.
 
     Args:
         config: content of `config.json`.
-        registered: classes and functions that the process has registered, by name.
+        registered: the `__name__` of each class and function that the process has
+            registered, by the name under which it is registered.
         weights: how many numbers the file of weights holds.
 
     Raises:
@@ -167,7 +180,7 @@ def _name_of(node: dict[str, Any]) -> Any:
     return node.get("registered_name", node.get("class_name"))
 
 
-def _check_named(node: dict[str, Any], registered: Mapping[str, Any]) -> None:
+def _check_named(node: dict[str, Any], registered: Mapping[str, str | None]) -> None:
     name, module = node["class_name"], node.get("module")
     if name == "function":
         name = node.get("config")
@@ -190,7 +203,7 @@ def _check_named(node: dict[str, Any], registered: Mapping[str, Any]) -> None:
 
 
 def _is_registered(
-    module: Any, name: str, alias: Any, registered: Mapping[str, Any]
+    module: Any, name: str, alias: Any, registered: Mapping[str, str | None]
 ) -> bool:
     """Return whether Keras looks up the alias and finds what the node says it is.
 
@@ -202,7 +215,7 @@ def _is_registered(
         and isinstance(alias, str)
         and alias in registered
         and not name.startswith("__")
-        and getattr(registered[alias], "__name__", None) == name
+        and registered[alias] == name
     )
 
 
@@ -274,7 +287,7 @@ def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _check_parts(parts: Any, registered: Mapping[str, Any]) -> None:
+def _check_parts(parts: Any, registered: Mapping[str, str | None]) -> None:
     """Refuse a classifier whose parts are not what they are called."""
     if not isinstance(parts, dict):
         raise ValueError("describes no classifier")

@@ -8,7 +8,7 @@ Lower case depends on the neighbours of a character in one case only: a capital 
 at the end of a word becomes another letter than one inside (The Unicode Standard,
 section 3.13, "Final_Sigma"). TensorFlow is asked, too, which characters count as
 letters there and which are ignored. ICU has more rules of this kind for Turkish,
-Azerbaijani and Lithuanian locales; in such a locale an export is refused.
+Azerbaijani and Lithuanian locales; in such a locale there are no rules to write down.
 """
 
 from functools import cache
@@ -18,11 +18,11 @@ import numpy as np
 import tensorflow as tf
 
 from rnn_keras.layers.text_vectorizer import (
+    ALONE,
     PADDING_ID,
+    SPACE,
     UNKNOWN_ID,
     TextVectorizer,
-    is_standalone_token,
-    is_word_separator,
 )
 from rnn_keras.utils.errors import InputError
 
@@ -63,7 +63,7 @@ def tokenizer_rules(vectorizer: TextVectorizer) -> dict[str, Any]:
 
 
 def _check_locale() -> None:
-    if _decode(_lower(tf.constant(_LOCALE_DEPENDENT))) != _LOWER_IN_MOST_LOCALES:
+    if [_lower(text) for text in _LOCALE_DEPENDENT] != _LOWER_IN_MOST_LOCALES:
         raise InputError(
             "the locale has lower-casing rules of its own (Turkish, Azerbaijani or "
             "Lithuanian); set LC_ALL=C.UTF-8, for training too"
@@ -72,56 +72,92 @@ def _check_locale() -> None:
 
 @cache
 def _word_rules() -> dict[str, Any]:
-    points, characters = _all_characters()
+    points = _all_points()
     return {
-        "alone": _ranges(points[is_standalone_token(characters)]),
-        "spaces": _ranges(points[is_word_separator(characters)]),
+        "alone": _ranges(_matching(ALONE, points)),
+        "spaces": _ranges(_matching(SPACE, points)),
     }
 
 
 @cache
 def _case_rules() -> dict[str, Any]:
-    points, characters = _all_characters()
     # The vectorizer makes separators a space each before it lower-cases.
-    inside_words = ~is_word_separator(characters)
-    points = points[inside_words]
-    characters = tf.boolean_mask(characters, inside_words)
-    lower = _decode(_lower(characters))
-    changed = [
-        (point, text)
-        for point, text in zip(points.tolist(), lower, strict=True)
-        if text != chr(point)
-    ]
-    single = [(point, ord(text)) for point, text in changed if len(text) == 1]
-    # A sigma is not final before a cased letter. It is final before an ignorable
+    points = _without(_all_points(), _matching(SPACE, _all_points()))
+    lowered, starts, ends = _lower_each("AΣ", points, "A")
+    # The sigma is not final before a cased letter. It is final before an ignorable
     # character, unless a cased letter follows that one.
-    final = "aς".encode()
-    cased = ~_starts_with(_lower(tf.strings.join(["AΣ", characters])), final)
-    passed = ~_starts_with(_lower(tf.strings.join(["AΣ", characters, "A"])), final)
+    passed = points[lowered[starts + 1] != ord("ς")]
+    alone, first, _ = _lower_each("AΣ", passed, "")
+    cased = alone[first + 1] != ord("ς")
+    # Of each word, what lies between "AΣ" and "A" is the character's lower case.
+    starts, ends = starts + 2, ends - 1
+    single = ends - starts == 1
+    changed = single & (lowered[starts] != points)
+    pairs = zip(
+        points[changed].tolist(), lowered[starts[changed]].tolist(), strict=True
+    )
     return {
-        "lower": _runs(single),
-        "special": {chr(point): text for point, text in changed if len(text) != 1},
-        "cased": _ranges(points[cased]),
-        "ignorable": _ranges(points[passed & ~cased]),
+        "lower": _runs(list(pairs)),
+        "special": {
+            chr(points[i]): _text_of(lowered[starts[i] : ends[i]])
+            for i in np.flatnonzero(~single)
+        },
+        "cased": _ranges(passed[cased]),
+        "ignorable": _ranges(passed[~cased]),
     }
 
 
-def _all_characters() -> tuple[np.ndarray, tf.Tensor]:
-    """Every code point but the surrogates, as numbers and as strings."""
-    points = np.r_[0:0xD800, 0xE000:0x110000].astype(np.int32)
-    return points, tf.strings.unicode_encode(points[:, None], "UTF-8")
+def _all_points() -> np.ndarray:
+    """Return every code point but the surrogates."""
+    return np.r_[0:0xD800, 0xE000:0x110000].astype(np.uint32)
 
 
-def _lower(strings: tf.Tensor) -> tf.Tensor:
-    return tf.strings.lower(strings, encoding="utf-8")
+def _matching(pattern: str, points: np.ndarray) -> np.ndarray:
+    """Return the code points that a pattern matches, as TensorFlow reads it.
+
+    All of them are one string, which is far quicker than a string for each.
+    """
+    others = tf.strings.regex_replace(_text_of(points).encode(), pattern, "")
+    return _without(points, _points_of(others.numpy().decode()))
 
 
-def _decode(strings: tf.Tensor) -> list[str]:
-    return [text.decode() for text in strings.numpy().tolist()]
+def _without(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return np.setdiff1d(points, others, assume_unique=True)
 
 
-def _starts_with(strings: tf.Tensor, start: bytes) -> np.ndarray:
-    return tf.strings.substr(strings, 0, len(start)).numpy() == start
+def _lower_each(
+    before: str, points: np.ndarray, after: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lower-case words that differ in one character, all of them as one string.
+
+    Args:
+        before: what every word begins with.
+        points: the character that follows, of each word.
+        after: what every word ends with.
+
+    Returns:
+        Code points of all words, and where in them each word starts and ends. A space,
+        which does not count, stands behind each word.
+    """
+    words = np.empty((len(points), len(before) + len(after) + 2), np.uint32)
+    words[:, : len(before)] = [ord(c) for c in before]
+    words[:, len(before)] = points
+    words[:, len(before) + 1 :] = [ord(c) for c in f"{after} "]
+    lowered = _points_of(_lower(_text_of(words)))
+    ends = np.flatnonzero(lowered == ord(" "))
+    return lowered, np.r_[0, ends[:-1] + 1], ends
+
+
+def _lower(text: str) -> str:
+    return tf.strings.lower(text.encode(), encoding="utf-8").numpy().decode()
+
+
+def _text_of(points: np.ndarray) -> str:
+    return points.astype("<u4").tobytes().decode("utf-32-le")
+
+
+def _points_of(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode("utf-32-le"), "<u4")
 
 
 def _ranges(points: np.ndarray) -> list[int]:
