@@ -26,6 +26,8 @@ from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
+from rnn_keras.layers.tensorflow_internals import gradients_end_with_graphs
+
 # A part with fewer rows costs more than a core saves, and a loop body of more parts
 # takes long to compile.
 _FEWEST_ROWS = 16
@@ -183,7 +185,8 @@ def recur(
         outputs, kept = call.forward(*arguments)
         return outputs, lambda *doutputs: call.backward(kept, doutputs)
 
-    outputs = differentiable(inputs, states, weights)
+    with gradients_end_with_graphs():
+        outputs = differentiable(inputs, states, weights)
     if return_sequences:
         return outputs[0], tuple(outputs[1:])
     return None, tuple(outputs)

@@ -32,6 +32,7 @@ from rnn_keras.layers.keras_internals import (
     flatten_layers,
     initial_epoch,
 )
+from rnn_keras.layers.tensorflow_internals import gradients_end_with_graphs
 from rnn_keras.training.batches import Batches, ResumableBatches, as_dataset
 from rnn_keras.training.checkpoints import Checkpoints, NextBatch, TrainingState
 from rnn_keras.training.distributed import distribute_rows, share_of
@@ -110,7 +111,7 @@ def fit(
     state = TrainingState(network, batches, calls.callbacks)
     stoppable = checkpoints.stopped_by_signals() if checkpoints else nullcontext()
     logs: dict[str, Any] = {}
-    with keep_freed_memory(), stoppable:
+    with keep_freed_memory(), gradients_end_with_graphs(), stoppable:
         calls.on_train_begin()
         # `BackupAndRestore` has chosen by now where training begins.
         epoch, first = NextBatch(initial_epoch(network))
