@@ -5,12 +5,23 @@ with TensorFlow 2.21.
 """
 
 import contextlib
+import hashlib
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.eager import context
 from tensorflow.python.framework import ops
+
+# Attributes of operations and functions that hold names of others, which change from
+# one trace to the next. They serve differentiation and the placement on devices.
+_ATTRIBUTES_WITH_NAMES = {
+    "_class",
+    "_gradient_op_type",
+    "backward_function_name",
+    "forward_function_name",
+}
 
 
 @contextlib.contextmanager
@@ -66,3 +77,120 @@ def _graph_of(function: Callable[..., Any], depth: int = 2) -> tf.Graph | None:
                 if graph is not None:
                     return graph
     return None
+
+
+class FunctionOfContent:
+    """A concrete function that TensorFlow knows by a name made from its content.
+
+    XLA keeps every program that it has compiled until the process ends, under the name
+    of the function. TensorFlow gives each function a name of its own, so that equal
+    networks are compiled and kept one by one. Here functions have one name if they are
+    the same but for the names of what is inside, and XLA compiles and keeps one
+    program for all of them.
+
+    Stands for `ConcreteFunction.function_def` and `captured_inputs`, and for
+    `add_function_def`, `remove_function` and `call_function` of `context.context()`,
+    which counts how often a function has been added; holds for TensorFlow 2.21.
+
+    Args:
+        concrete: a function that is called eagerly and never differentiated.
+    """
+
+    def __init__(self, concrete: Any):
+        library = concrete.graph.as_graph_def().library.function
+        renaming = _RenamingByContent({f.signature.name: f for f in library})
+        self._concrete = concrete
+        self._name = renaming.rename(concrete.function_def).encode()
+        runtime = context.context()
+        for definition in renaming.renamed.values():
+            runtime.add_function_def(definition)
+            remove = weakref.finalize(
+                self, runtime.remove_function, definition.signature.name
+            )
+            remove.atexit = False
+
+    def __call__(self, *args: Any) -> Any:
+        function_type = self._concrete.function_type
+        flat = function_type.unpack_inputs(function_type.bind(*args))
+        outputs = context.context().call_function(
+            self._name,
+            [*flat, *self._concrete.captured_inputs],
+            len(function_type.flat_outputs),
+        )
+        return function_type.pack_output(outputs)
+
+
+class _RenamingByContent:
+    """Renames functions and all that is in them, so that equal ones have equal names.
+
+    Args:
+        library: the functions that others call, by name.
+
+    Attributes:
+        renamed: the definitions under their new names, by their former ones.
+    """
+
+    def __init__(self, library: dict[str, Any]):
+        self.library = library
+        self.renamed: dict[str, Any] = {}
+
+    def rename(self, definition: Any) -> str:
+        """Return the new name of a function; add it and those that it calls."""
+        former = definition.signature.name
+        if former not in self.renamed:
+            copy = type(definition)()
+            copy.CopyFrom(definition)
+            self._rename_inside(copy)
+            copy.signature.name = ""
+            content = copy.SerializeToString(deterministic=True)
+            digest = hashlib.sha256(content).hexdigest()
+            copy.signature.name = f"__inference_of_content_{digest}"
+            self.renamed[former] = copy
+        return self.renamed[former].signature.name
+
+    def _rename_inside(self, copy: Any) -> None:
+        signature, names = copy.signature, {}
+        for kind, parts in (("in", signature.input_arg), ("node", copy.node_def)):
+            for i, part in enumerate(parts):
+                names[part.name] = part.name = f"{kind}_{i}"
+
+        def renamed(reference: str) -> str:
+            # A tensor is `node:output:index` or an input's name, and an operation to
+            # be waited for `^node`.
+            head, *rest = reference.removeprefix("^").split(":")
+            control = "^" * reference.startswith("^")
+            return control + ":".join([names[head], *rest])
+
+        for node in copy.node_def:
+            node.input[:] = map(renamed, node.input)
+            node.ClearField("experimental_debug_info")
+            if node.op in self.library:
+                node.op = self.rename(self.library[node.op])
+            for name in _ATTRIBUTES_WITH_NAMES & set(node.attr):
+                del node.attr[name]
+            self._rename_called(node.attr)
+        for name in _ATTRIBUTES_WITH_NAMES & set(copy.attr):
+            del copy.attr[name]
+        for attributes in copy.arg_attr.values():
+            attributes.attr.pop("_user_specified_name", None)
+        results = [renamed(copy.ret[arg.name]) for arg in signature.output_arg]
+        copy.ret.clear()
+        for i, (arg, result) in enumerate(
+            zip(signature.output_arg, results, strict=True)
+        ):
+            arg.name = f"out_{i}"
+            copy.ret[arg.name] = result
+        waited_for = sorted(
+            names[copy.control_ret[c]] for c in signature.control_output
+        )
+        copy.control_ret.clear()
+        signature.control_output[:] = waited_for
+        for name in waited_for:
+            copy.control_ret[name] = name
+
+    def _rename_called(self, attributes: Any) -> None:
+        """Rename the functions that an operation calls."""
+        for value in attributes.values():
+            called = [value.func] if value.HasField("func") else value.list.func
+            for function in called:
+                function.name = self.rename(self.library[function.name])

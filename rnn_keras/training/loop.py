@@ -32,7 +32,10 @@ from rnn_keras.layers.keras_internals import (
     flatten_layers,
     initial_epoch,
 )
-from rnn_keras.layers.tensorflow_internals import gradients_end_with_graphs
+from rnn_keras.layers.tensorflow_internals import (
+    FunctionOfContent,
+    gradients_end_with_graphs,
+)
 from rnn_keras.training.batches import Batches, ResumableBatches, as_dataset
 from rnn_keras.training.checkpoints import Checkpoints, NextBatch, TrainingState
 from rnn_keras.training.distributed import distribute_rows, share_of
@@ -235,7 +238,11 @@ class TrainingStep:
                 for shape, tensor in zip(shapes, data, strict=True)
             )
             # TensorFlow would warn that a function for all shapes is traced so often.
-            self._graphs[shapes] = step.get_concrete_function(signature)
+            concrete = step.get_concrete_function(signature)
+            # Networks of one architecture are compiled once.
+            self._graphs[shapes] = (
+                FunctionOfContent(concrete) if self.compiled else concrete
+            )
         return self._graphs[shapes]
 
     def _train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, Any]:
