@@ -26,7 +26,7 @@ from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from rnn_keras.layers.tensorflow_internals import gradients_end_with_graphs
+from rnn_keras.layers.tensorflow_internals import tie_gradients_to_graphs
 
 # A part with fewer rows costs more than a core saves, and a loop body of more parts
 # takes long to compile.
@@ -185,8 +185,8 @@ def recur(
         outputs, kept = call.forward(*arguments)
         return outputs, lambda *doutputs: call.backward(kept, doutputs)
 
-    with gradients_end_with_graphs():
-        outputs = differentiable(inputs, states, weights)
+    outputs = differentiable(inputs, states, weights)
+    tie_gradients_to_graphs()
     if return_sequences:
         return outputs[0], tuple(outputs[1:])
     return None, tuple(outputs)

@@ -4,10 +4,9 @@ Nothing else in the package reads a private attribute of TensorFlow. All were ch
 with TensorFlow 2.21.
 """
 
-import contextlib
 import hashlib
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -24,46 +23,47 @@ _ATTRIBUTES_WITH_NAMES = {
 }
 
 
-@contextlib.contextmanager
-def gradients_end_with_graphs() -> Iterator[None]:
-    """Inside, a custom gradient of a graph is kept no longer than the graph.
+def tie_gradients_to_graphs() -> None:
+    """Let the custom gradients in graphs be kept no longer than their graphs.
 
     TensorFlow registers a gradient under a name of its own for every call of a function
     with a custom gradient in a graph, and never removes it. The gradient refers to the
     graph and so to the network, which stay in memory until the process ends. Such
-    calls are those of `tf.custom_gradient` here, and within Keras and TensorFlow those
-    of most optimizers, of the CTC loss and of some activations.
+    functions are made by `tf.custom_gradient`, which `rnn_keras.layers.scan` uses, and
+    so do most optimizers of Keras, the CTC loss and some activations.
 
-    At the end, what has been registered in the meantime is handed over to the graphs,
-    and the registry keeps only a weak reference. Gradients stay as they are, those of
-    other threads, too.
+    What is registered at the time of the call is handed over to the graphs, and the
+    registry keeps only a weak reference. The gradients stay as they are.
 
     Stands for `ops.gradient_registry._registry`, a dictionary of dictionaries whose
     `"type"` is the gradient; holds for TensorFlow 2.21. Where it does not hold, the
     graphs stay in memory, and all else works.
     """
     registry = getattr(ops.gradient_registry, "_registry", {})
-    before = set(registry)
-    try:
-        yield
-    finally:
-        for name in set(registry) - before:
-            _tie_to_graph(registry, name)
+    for name, entry in list(registry.items()):
+        gradient = entry.get("type")
+        is_custom = name.startswith("CustomGradient-")
+        if not is_custom or isinstance(gradient, _WeakGradient):
+            continue
+        graph = _graph_of(gradient)
+        if graph is not None:
+            # An attribute for each, because another thread may be here, too.
+            setattr(graph, name, gradient)
+            weakref.finalize(gradient, registry.pop, name, None).atexit = False
+            entry["type"] = _WeakGradient(gradient)
 
 
-def _tie_to_graph(registry: dict[str, dict[str, Any]], name: str) -> None:
-    """Replace a registered gradient by a weak reference that its graph keeps alive."""
-    gradient = registry[name].get("type")
-    graph = _graph_of(gradient)
-    if graph is None:
-        return
-    graph.own_gradients = [*getattr(graph, "own_gradients", ()), gradient]
-    alive = weakref.ref(gradient, lambda _: registry.pop(name, None))
+class _WeakGradient:
+    """Calls a registered gradient without keeping it alive."""
 
-    def call(op: tf.Operation, *doutputs: tf.Tensor) -> Any:
-        return alive()(op, *doutputs)
+    def __init__(self, gradient: Callable[..., Any]):
+        self.gradient = weakref.ref(gradient)
 
-    registry[name]["type"] = call
+    def __call__(self, op: tf.Operation, *doutputs: tf.Tensor) -> Any:
+        gradient = self.gradient()
+        if gradient is None:
+            raise LookupError("the graph of this gradient is gone")
+        return gradient(op, *doutputs)
 
 
 def _graph_of(function: Callable[..., Any], depth: int = 2) -> tf.Graph | None:

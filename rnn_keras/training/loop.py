@@ -34,7 +34,7 @@ from rnn_keras.layers.keras_internals import (
 )
 from rnn_keras.layers.tensorflow_internals import (
     FunctionOfContent,
-    gradients_end_with_graphs,
+    tie_gradients_to_graphs,
 )
 from rnn_keras.training.batches import Batches, ResumableBatches, as_dataset
 from rnn_keras.training.checkpoints import Checkpoints, NextBatch, TrainingState
@@ -114,7 +114,8 @@ def fit(
     state = TrainingState(network, batches, calls.callbacks)
     stoppable = checkpoints.stopped_by_signals() if checkpoints else nullcontext()
     logs: dict[str, Any] = {}
-    with keep_freed_memory(), gradients_end_with_graphs(), stoppable:
+    scored_on = None if held_out is None else as_dataset(held_out)
+    with keep_freed_memory(), stoppable:
         calls.on_train_begin()
         # `BackupAndRestore` has chosen by now where training begins.
         epoch, first = NextBatch(initial_epoch(network))
@@ -124,8 +125,8 @@ def fit(
             logs = _train_epoch(
                 step, state, calls, NextBatch(epoch, first), checkpoints
             )
-            if held_out is not None:
-                logs |= _evaluate(network, held_out, calls)
+            if scored_on is not None:
+                logs |= _evaluate(network, scored_on, calls)
             calls.on_epoch_end(epoch, logs)
             epoch, first = epoch + 1, 0
             if checkpoints and checkpoints.due():
@@ -133,6 +134,7 @@ def fit(
         if epochs > 0:
             network.optimizer.finalize_variable_values(network.trainable_weights)
         calls.on_train_end(logs)
+    tie_gradients_to_graphs()
     return network.history
 
 
@@ -162,11 +164,9 @@ def _train_epoch(
 
 
 def _evaluate(
-    network: keras.Model, held_out: Batches, calls: keras.callbacks.CallbackList
+    network: keras.Model, dataset: tf.data.Dataset, calls: keras.callbacks.CallbackList
 ) -> dict[str, Any]:
-    scores = network.evaluate(
-        as_dataset(held_out), callbacks=calls, return_dict=True, verbose=0
-    )
+    scores = network.evaluate(dataset, callbacks=calls, return_dict=True, verbose=0)
     return {f"val_{name}": score for name, score in scores.items()}
 
 
