@@ -94,13 +94,16 @@ class FunctionOfContent:
 
     Args:
         concrete: a function that is called eagerly and never differentiated.
+
+    Attributes:
+        name: the name by which TensorFlow knows it, in bytes.
     """
 
     def __init__(self, concrete: Any):
         library = concrete.graph.as_graph_def().library.function
         renaming = _RenamingByContent({f.signature.name: f for f in library})
         self._concrete = concrete
-        self._name = renaming.rename(concrete.function_def).encode()
+        self.name = renaming.rename(concrete.function_def).encode()
         runtime = context.context()
         for definition in renaming.renamed.values():
             runtime.add_function_def(definition)
@@ -113,7 +116,7 @@ class FunctionOfContent:
         function_type = self._concrete.function_type
         flat = function_type.unpack_inputs(function_type.bind(*args))
         outputs = context.context().call_function(
-            self._name,
+            self.name,
             [*flat, *self._concrete.captured_inputs],
             len(function_type.flat_outputs),
         )
