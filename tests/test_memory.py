@@ -24,7 +24,7 @@ import rnn_keras
 import keras
 import tensorflow as tf
 from rnn_keras.classification import TextClassifier
-from rnn_keras.layers import GRU
+from rnn_keras.layers import SimpleRNN
 from rnn_keras.training import loop, trainer
 
 TEXTS = [f"{a} {b}" for a in "abcdef" for b in "ghijklm"]
@@ -58,7 +58,7 @@ print(json.dumps(sizes))
 LOOPS = {
     "layers": """
 def once():
-    layer = GRU(4)
+    layer = SimpleRNN(4)
     layer.build((None, 5, 3))
 
     @tf.function

@@ -280,9 +280,14 @@ def generated_dataset(
         signature: `tf.TensorSpec` of an element's tensors.
     """
     alive = weakref.ref(generate)
-    dataset = tf.data.Dataset.from_generator(
-        lambda: alive()(), output_signature=signature
-    )
+
+    def elements() -> Iterator[Any]:
+        kept = alive()
+        if kept is None:
+            raise ReferenceError("the dataset of these elements is gone")
+        return kept()
+
+    dataset = tf.data.Dataset.from_generator(elements, output_signature=signature)
     dataset.generate = generate
     return dataset
 
