@@ -4,6 +4,7 @@ Nothing else in the package reads a private attribute of TensorFlow. All were ch
 with TensorFlow 2.21.
 """
 
+import contextlib
 import hashlib
 import weakref
 from collections.abc import Callable
@@ -68,15 +69,16 @@ class _WeakGradient:
 
 def _graph_of(function: Callable[..., Any], depth: int = 2) -> tf.Graph | None:
     """Return the graph of a tensor that a function refers to, itself or indirectly."""
+    referred: list[Any] = []
     for cell in getattr(function, "__closure__", None) or ():
-        for value in tf.nest.flatten(cell.cell_contents):
-            if tf.is_symbolic_tensor(value):
-                return value.graph
-            if depth and callable(value):
-                graph = _graph_of(value, depth - 1)
-                if graph is not None:
-                    return graph
-    return None
+        with contextlib.suppress(ValueError):  # a variable without a value yet
+            content = cell.cell_contents
+            referred += content if isinstance(content, list | tuple) else [content]
+    for value in referred:
+        if tf.is_symbolic_tensor(value):
+            return value.graph
+    graphs = (_graph_of(value, depth - 1) for value in referred if depth)
+    return next((graph for graph in graphs if graph is not None), None)
 
 
 class FunctionOfContent:
