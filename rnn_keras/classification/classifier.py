@@ -32,6 +32,7 @@ from rnn_keras.datasets.labelled import (
 )
 from rnn_keras.layers.keras_internals import untrack
 from rnn_keras.layers.ngram_logits import LinearPath, fit_linear_path
+from rnn_keras.layers.tensorflow_internals import tie_gradients_to_graphs
 from rnn_keras.layers.text_vectorizer import TextVectorizer
 from rnn_keras.models.builders import build_classifier
 from rnn_keras.scoring import score_chunks
@@ -584,6 +585,7 @@ def make_forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     graph = tf.function(lambda ids: model(ids, training=False))
     with stage("compiling"):
         concrete = graph.get_concrete_function(tf.TensorSpec((None, None), tf.int32))
+    tie_gradients_to_graphs()
     return lambda ids: concrete(tf.constant(ids)).numpy()
 
 

@@ -26,6 +26,8 @@ from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
+from rnn_keras.layers.tensorflow_internals import tie_gradients_to_graphs
+
 # A part with fewer rows costs more than a core saves, and a loop body of more parts
 # takes long to compile.
 _FEWEST_ROWS = 16
@@ -184,6 +186,7 @@ def recur(
         return outputs, lambda *doutputs: call.backward(kept, doutputs)
 
     outputs = differentiable(inputs, states, weights)
+    tie_gradients_to_graphs()
     if return_sequences:
         return outputs[0], tuple(outputs[1:])
     return None, tuple(outputs)

@@ -22,6 +22,7 @@ from scipy.signal import resample
 from scipy.special import log_softmax
 
 from rnn_keras.datasets.corpora import Recordings
+from rnn_keras.training.batches import generated_dataset
 from rnn_keras.utils.errors import InputError, check_sizes
 
 BLANK_ID = 0
@@ -189,8 +190,7 @@ def string_batches(
         tf.TensorSpec((None, None), "float32"),
         tf.TensorSpec((None, most), "int32"),
     )
-    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return dataset.prefetch(2)
+    return generated_dataset(batches, signature).prefetch(2)
 
 
 def recognize(

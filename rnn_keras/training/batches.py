@@ -11,6 +11,7 @@ it reads them, and holds one block of texts at a time. What the ids stand for is
 elsewhere.
 """
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -262,8 +263,33 @@ def as_dataset(batches: keras.utils.PyDataset) -> tf.data.Dataset:
     signature = keras.tree.map_structure(
         lambda array: tf.TensorSpec((None,) * array.ndim, array.dtype), batches[0]
     )
-    dataset = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)
+    dataset = generated_dataset(one_epoch, signature)
     return dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
+
+
+def generated_dataset(
+    generate: Callable[[], Iterator[Any]], signature: Any
+) -> tf.data.Dataset:
+    """Do what `tf.data.Dataset.from_generator` does, and free the data afterwards.
+
+    TensorFlow keeps the function that it is given, and all data that the function
+    refers to, until `keras.utils.clear_session()`. Here the dataset keeps the function.
+
+    Args:
+        generate: returns an iterator over the elements, once for each pass.
+        signature: `tf.TensorSpec` of an element's tensors.
+    """
+    alive = weakref.ref(generate)
+
+    def elements() -> Iterator[Any]:
+        kept = alive()
+        if kept is None:
+            raise ReferenceError("the dataset of these elements is gone")
+        return kept()
+
+    dataset = tf.data.Dataset.from_generator(elements, output_signature=signature)
+    dataset.generate = generate
+    return dataset
 
 
 class StreamedIds:
@@ -345,7 +371,7 @@ class StreamedIds:
             tf.TensorSpec((None, None), tf.int32),
             tf.TensorSpec((None,), tf.int32),
         )
-        parts = tf.data.Dataset.from_generator(encode_parts, output_signature=signature)
+        parts = generated_dataset(encode_parts, signature)
         try:
             for ids, labels in parts.prefetch(16).as_numpy_iterator():
                 yield IdsInMemory(ids, labels)

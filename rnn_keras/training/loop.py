@@ -33,6 +33,10 @@ from rnn_keras.layers.keras_internals import (
     flatten_layers,
     initial_epoch,
 )
+from rnn_keras.layers.tensorflow_internals import (
+    FunctionOfContent,
+    tie_gradients_to_graphs,
+)
 from rnn_keras.training.batches import Batches, ResumableBatches, as_dataset
 from rnn_keras.training.checkpoints import Checkpoints, NextBatch, TrainingState
 from rnn_keras.training.distributed import (
@@ -136,6 +140,7 @@ def fit(
     stoppable = checkpoints.stopped_by_signals() if checkpoints else nullcontext()
     logs: dict[str, Any] = {}
     finite = _FiniteWeights(network, callbacks)
+    scored_on = None if held_out is None else as_dataset(held_out)
     with keep_freed_memory(), stoppable:
         calls.on_train_begin()
         # `BackupAndRestore` has chosen by now where training begins.
@@ -147,8 +152,8 @@ def fit(
                 logs = _train_epoch(
                     step, state, calls, NextBatch(epoch, first), checkpoints
                 )
-                if held_out is not None:
-                    logs |= _evaluate(network, held_out, calls)
+                if scored_on is not None:
+                    logs |= _evaluate(network, scored_on, calls)
                     _check_finite(logs, "val_loss", f"epoch {epoch + 1}")
                 finite.note(epoch)
             except _NotFinite as error:
@@ -165,6 +170,7 @@ def fit(
         if epochs > 0:
             network.optimizer.finalize_variable_values(network.trainable_weights)
         calls.on_train_end(logs)
+    tie_gradients_to_graphs()
     return network.history
 
 
@@ -255,13 +261,11 @@ def _rate_of(network: keras.Model) -> float:
 
 
 def _evaluate(
-    network: keras.Model, held_out: Batches, calls: keras.callbacks.CallbackList
+    network: keras.Model, dataset: tf.data.Dataset, calls: keras.callbacks.CallbackList
 ) -> dict[str, Any]:
     is_first = network.test_function is None
     with stage("compiling" if is_first else "network"):
-        scores = network.evaluate(
-            as_dataset(held_out), callbacks=calls, return_dict=True, verbose=0
-        )
+        scores = network.evaluate(dataset, callbacks=calls, return_dict=True, verbose=0)
     return {f"val_{name}": score for name, score in scores.items()}
 
 
@@ -340,7 +344,11 @@ class TrainingStep:
                 for shape, tensor in zip(shapes, data, strict=True)
             )
             # TensorFlow would warn that a function for all shapes is traced so often.
-            self._graphs[shapes] = step.get_concrete_function(signature)
+            concrete = step.get_concrete_function(signature)
+            # Networks of one architecture are compiled once.
+            self._graphs[shapes] = (
+                FunctionOfContent(concrete) if self.compiled else concrete
+            )
         return self._graphs[shapes]
 
     def _train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, Any]:

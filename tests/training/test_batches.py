@@ -1,6 +1,8 @@
 """Batches by length, from arrays and from texts that are read meanwhile."""
 
+import gc
 import itertools
+import weakref
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from rnn_keras.training.batches import (
     Batches,
     IdsInMemory,
     StreamedIds,
+    as_dataset,
     choose_lengths,
 )
 
@@ -242,3 +245,15 @@ def test_all_in_one_block_is_as_in_memory():
     for i in range(len(whole)):
         for found, wanted in zip(streamed[i], whole[i], strict=True):
             np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_dataset_keeps_its_batches_for_as_long_as_it_is_read():
+    batches = Batches(some_ids(8), np.zeros(8, int), batch_size=4)
+    alive = weakref.ref(batches)
+    iterator = iter(as_dataset(batches).prefetch(2).repeat(2))
+    del batches
+    gc.collect()
+    assert len(list(iterator)) == 4
+    del iterator
+    gc.collect()
+    assert alive() is None

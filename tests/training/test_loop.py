@@ -20,6 +20,7 @@ from rnn_keras.models.builders import build_classifier
 from rnn_keras.training import loop
 from rnn_keras.training.batches import Batches
 from rnn_keras.training.loop import keep_freed_memory
+from rnn_keras.training.trainer import make_optimizer
 
 RANDOM = np.random.default_rng(0)
 IDS = RANDOM.integers(1, 9, (40, 6)).astype("int32")
@@ -226,17 +227,36 @@ def test_many_lengths_and_networks_raise_no_warning(caplog, monkeypatch):
 @pytest.mark.parametrize(
     "compiled", [False, pytest.param(True, marks=pytest.mark.exhaustive)]
 )
-def test_a_network_can_be_saved_and_is_freed_with_its_graphs(compiled, tmp_path):
-    model = network()
-    fit(model, compiled=compiled)
+def test_a_network_can_be_saved_and_is_freed_with_its_graphs_and_data(
+    compiled, tmp_path, graphs
+):
+    # With a norm to clip to, an optimizer of Keras registers a gradient in TensorFlow.
+    model = network(make_optimizer())
+    held_out = batches()
+    loop.fit(model, batches(), held_out, epochs=2, callbacks=[], compiled=compiled)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded(IDS), model(IDS))
-    alive = weakref.ref(model)
-    del model
-    keras.backend.clear_session()
-    gc.collect()
-    assert alive() is None
+    alive = [weakref.ref(thing) for thing in (model, loaded, held_out)]
+    assert graphs()
+    del model, loaded, held_out
+    keras.utils.clear_session()
+    assert not graphs()
+    assert [thing() for thing in alive] == [None] * 3
+
+
+@pytest.fixture
+def graphs():
+    """Return a function that returns TensorFlow's graphs made since, if still alive."""
+
+    def all_graphs():
+        gc.collect()
+        found = (o for o in gc.get_objects() if isinstance(o, tf.Graph))
+        return weakref.WeakSet(found)
+
+    keras.utils.clear_session()
+    before = all_graphs()
+    return lambda: all_graphs() - before
 
 
 @pytest.mark.exhaustive
