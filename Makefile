@@ -20,7 +20,7 @@ help:
 	@echo "make test-data        run tests and notebooks on the data in RNN_KERAS_CACHE"
 	@echo "make test-portable    run the notebooks with the instructions of older processors"
 	@echo "make fuzz             try two thousand arbitrary files and texts of each kind"
-	@echo "make bench            measure speed beside stock Keras and PyTorch (half an hour)"
+	@echo "make bench            measure speed beside stock Keras and PyTorch (two hours)"
 	@echo "make bench-quality    measure what each default setting is worth (hours)"
 	@echo "make notebooks        run all notebooks again, in place"
 	@echo "make lab              open the notebooks in JupyterLab"
@@ -79,7 +79,7 @@ fuzz: $(READY)
 # The peers come in here, and only here.
 bench: $(READY)
 	$(INSTALL) ".[bench]"
-	$(BIN)/python benchmarks/speed.py
+	for name in whole_job linear speed; do $(BIN)/python benchmarks/$$name.py || exit; done
 
 bench-quality: $(READY)
 	for name in claims quality real_data language_model translation forecasting speech; do \

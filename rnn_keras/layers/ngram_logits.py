@@ -122,7 +122,7 @@ class LinearPath(keras.layers.Layer):
             progress: show a bar if standard error is a terminal.
             **kwargs: arguments of `keras.layers.Layer`.
         """
-        keys, present = _presence(ids, max_ngram, max_rows)
+        keys, present = presence(ids, max_ngram, max_rows)
         tfidf = TfidfTransformer().fit(present)
         features = tfidf.transform(present).astype(np.float32)
         classes = np.unique(labels)
@@ -315,7 +315,7 @@ def ngram_keys(ids: Any, max_ngram: int) -> tuple[Any, Any]:
     return ops.concatenate(keys, axis=1), ops.concatenate(real, axis=1)
 
 
-def _presence(
+def presence(
     ids: np.ndarray, max_ngram: int, max_rows: int
 ) -> tuple[np.ndarray, csr_matrix]:
     """Return the sorted keys of n-grams, and which text has which.
