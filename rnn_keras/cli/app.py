@@ -39,7 +39,6 @@ from rnn_keras.cli.shared import (
 )
 from rnn_keras.cli.train import train
 from rnn_keras.utils.messages import json_line, printable
-from rnn_keras.utils.stopping import SIGNALS
 
 if TYPE_CHECKING:
     from rnn_keras.datasets.streaming import Texts
@@ -190,12 +189,13 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments, prog_name="rnn-keras")
     except SystemExit as ended:
-        if ended.code in {128 + number for number in SIGNALS}:
-            # Python would end in order, which takes seconds once TensorFlow is loaded.
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(int(ended.code))
-        raise
+        if "tensorflow" not in sys.modules or not isinstance(ended.code, int):
+            raise
+        # Python would take TensorFlow down piece by piece, for a second or more, and
+        # wait for what a thread computes. All files are closed by now.
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(ended.code)
 
 
 def _labelled_chunks(
