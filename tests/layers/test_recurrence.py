@@ -8,8 +8,8 @@ from rnn_keras.layers.recurrence import (
     GRURecurrence,
     LSTMRecurrence,
     SimpleRNNRecurrence,
-    run_recurrence,
 )
+from rnn_keras.layers.scan import run_recurrence
 
 STEPS, FEATURES, UNITS = 4, 2, 2
 # Padding on the right, on the left, in between, nowhere, and an empty row.
