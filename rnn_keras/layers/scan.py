@@ -1,6 +1,6 @@
-"""The loop over time, forward and backward, that all recurrences share.
+"""The loop over time for TensorFlow, forward and backward, that all recurrences share.
 
-`Recurrence` describes one time step and its gradient; `recur` runs it over a
+A `Recurrence` describes one time step and its gradient; `recur` runs it over a
 sequence. Two things make the loop fast when XLA compiles it for a CPU, and neither
 changes a result:
 
