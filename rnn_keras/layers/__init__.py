@@ -2,10 +2,11 @@
 
 Read `recurrence` first: it derives the equations of the three recurrent layers,
 forward and backward. `scan` runs them over time with TensorFlow, `scan_jax` with JAX,
-and `recurrent` puts them into Keras's own layers. The other modules stand alone: `masked` holds layers that know
-padding, `text_vectorizer` turns texts into token ids, `ngram_logits` adds a linear
-model of n-grams to a network, and `audio` holds the layers of a speech recogniser.
-`keras_internals` is the only module that uses private names of Keras.
+and `recurrent` puts them into Keras's own layers. The other modules stand alone:
+`masked` holds layers that know padding, `text_vectorizer` turns texts into token ids,
+`ngram_logits` adds a linear model of n-grams to a network, and `audio` holds the
+layers of a speech recogniser. `keras_internals` is the only module that uses private
+names of Keras.
 """
 
 from rnn_keras.utils.quiet import import_quietly
