@@ -129,15 +129,16 @@ class _Kept(NamedTuple):
     """What the backward loop needs of the forward one. Lists go by part.
 
     Attributes:
-        products: x_t W in blocks. The backward loop only uses their memory.
         last: the state h after the last step.
         saved: the tensors that all steps have saved.
+        places: tensors over which da of all steps may be written: what was saved or,
+            if that is nothing, x_t W, which is not read again.
         h_before: the state h before every step.
     """
 
-    products: list[list[Tensor]]
     last: list[Tensor]
     saved: list[list[Tensor]]
+    places: list[list[Tensor]]
     h_before: list[Tensor]
 
 
@@ -176,7 +177,7 @@ def _forward(
         [jnp.matmul(part, block) for block in kernels]
         for part in jnp.split(arguments.x, call.parts, axis=1)
     ]
-    masks = _split_mask(mask, call.parts)
+    masks = _split_steps(mask, call.parts)
     num_steps = arguments.x.shape[0]
     unrolled = _steps_in_body(num_steps, recurrence.unrolled)
 
@@ -195,22 +196,28 @@ def _forward(
             ]
         return carries
 
+    widths = (*recurrence.saved, 1)
     starts = [
-        (states, _arrays(of_part, units, (*recurrence.saved, 1), recurrence.in_place))
+        (states, _arrays(of_part, units, widths, over=recurrence.in_place))
         for of_part, states in zip(
             products, _split_rows(arguments.states, call.parts), strict=True
         )
     ]
     carries = lax.fori_loop(0, num_steps // unrolled, body, starts)
-    last = [states for states, _ in carries]
     h_before = [arrays[-1] for _, arrays in carries]
-    outputs = tuple(_join_rows(last))
+    last = tuple(_join_rows([states for states, _ in carries]))
     each = None
     if call.return_sequences:
         later = jnp.concatenate(h_before, axis=1)[1:]
-        each = jnp.concatenate([later, outputs[0][jnp.newaxis]])
+        each = jnp.concatenate([later, last[0][jnp.newaxis]])
     saved = [arrays[:-1] for _, arrays in carries]
-    return (each, outputs), _Kept(products, [s[0] for s in last], saved, h_before)
+    kept = _Kept(
+        [states[0] for states, _ in carries],
+        saved,
+        saved if recurrence.saved else products,
+        h_before,
+    )
+    return (each, last), kept
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -225,21 +232,8 @@ def _backward(
     recurrence = call.recurrence
     kernel, u = arguments.weights[:2]
     num_steps, units = arguments.x.shape[0], u.shape[0]
-    widths = [w * units for w in recurrence.blocks]
-    u_transposed = [block.T for block in _split(u, widths, axis=1)]
     deach, dlast = doutputs
-    parts = [
-        _BackwardPart(recurrence, *of_part, u_transposed)
-        for of_part in zip(
-            _split_mask(mask, call.parts),
-            kept.saved,
-            kept.h_before,
-            [None] * call.parts
-            if deach is None
-            else jnp.split(deach, call.parts, axis=1),
-            strict=True,
-        )
-    ]
+    parts = _backward_parts(call, mask, u, kept, deach)
     # Saved tensors lie in the places of da. XLA would copy these places if one body
     # read from them and then wrote to them again.
     unrolled = _steps_in_body(num_steps, 1 if recurrence.saved else recurrence.unrolled)
@@ -250,14 +244,13 @@ def _backward(
             carries = [p.step(t, c) for p, c in zip(parts, carries, strict=True)]
         return carries
 
+    # The loop begins with the gradients at the last step.
     starts = []
-    for i, (part, dstates) in enumerate(
-        zip(parts, _split_rows(dlast, call.parts), strict=True)
+    for part, h, dstates, places in zip(
+        parts, kept.last, _split_rows(dlast, call.parts), kept.places, strict=True
     ):
-        # The products are not read again; a saved tensor is not, once its da is known.
-        over = kept.saved[i] or kept.products[i]
-        arrays = _arrays(over, units, recurrence.gradients, True)
-        starts.append(part.gradients_at(num_steps - 1, kept.last[i], dstates, arrays))
+        arrays = _arrays(places, units, recurrence.gradients, over=True)
+        starts.append(part.gradients_at(num_steps - 1, h, dstates, arrays))
     carries = lax.fori_loop(0, num_steps // unrolled, body, starts)
     da = [carry.arrays for carry in carries]
     of_parts = [
@@ -265,6 +258,7 @@ def _backward(
         for of_part in zip(kept.h_before, da, strict=True)
     ]
     dweights = [sum(of_weight) for of_weight in zip(*of_parts, strict=True)]
+    widths = [width * units for width in recurrence.blocks]
     dx, dkernel = _projected_back(arguments.x, kernel, widths, da)
     dbefore = tuple(_join_rows([carry.dstates for carry in carries]))
     return _Arguments(dx, dbefore, (dkernel, *dweights))
@@ -343,6 +337,24 @@ class _BackwardPart:
         )
 
 
+def _backward_parts(
+    call: _Call, mask: Tensor | None, u: Tensor, kept: _Kept, deach: Tensor | None
+) -> list[_BackwardPart]:
+    widths = [width * u.shape[0] for width in call.recurrence.blocks]
+    # U is transposed once, before the loop.
+    u_transposed = [block.T for block in _split(u, widths, axis=1)]
+    return [
+        _BackwardPart(call.recurrence, *of_part, u_transposed)
+        for of_part in zip(
+            _split_steps(mask, call.parts),
+            kept.saved,
+            kept.h_before,
+            _split_steps(deach, call.parts),
+            strict=True,
+        )
+    ]
+
+
 def _plain(call: _Call, mask: Tensor | None, arguments: _Arguments) -> Outputs:
     """Compute the outputs of `_forward` in a way that JAX can differentiate itself."""
     x, states, (kernel, *weights) = arguments
@@ -395,8 +407,9 @@ def _projected_back(
     return jnp.concatenate(dx, axis=1), jnp.concatenate(summed, axis=1)
 
 
-def _split_mask(mask: Tensor | None, parts: int) -> list[Tensor | None]:
-    return [None] * parts if mask is None else [*jnp.split(mask, parts, axis=1)]
+def _split_steps(tensor: Tensor | None, parts: int) -> list[Tensor | None]:
+    """Split `(timesteps, batch, ...)` along the batch; `None` gives `None` for each."""
+    return [None] * parts if tensor is None else [*jnp.split(tensor, parts, axis=1)]
 
 
 def _split_rows(tensors: Tensors, parts: int) -> list[list[Tensor]]:
@@ -416,7 +429,7 @@ def _steps_in_body(num_steps: Any, unrolled: int) -> int:
 
 
 def _arrays(
-    tensors: list[Tensor], units: int, widths: Sequence[int], over: bool
+    tensors: list[Tensor], units: int, widths: Sequence[int], *, over: bool
 ) -> list[Tensor]:
     """Make one array over the steps for each width.
 
