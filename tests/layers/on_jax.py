@@ -21,6 +21,9 @@ from rnn_keras.training import IdsInMemory, train
 CELLS = ["SimpleRNN", "GRU", "LSTM"]
 FEATURES, UNITS, STEPS = 2, 3, 4
 exhaustive = pytest.mark.exhaustive
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="run by test_scan_jax.py, with JAX"
+)
 
 
 def pair_of_layers(cell, **options):
