@@ -168,6 +168,29 @@ def compiled_step(cell: str, steps: int, *, ours: bool) -> None:
     serve(one_round)
 
 
+def compiled_step_on_jax(cell: str, steps: int, *, ours: bool) -> None:
+    """The same with the JAX backend, by the function that Keras compiles."""
+    model = keras_model(cell, ours=ours, jit_compile=True)
+    batch = random_data(steps, 1)
+    model.train_on_batch(*batch)  # creates all variables and compiles
+    groups = (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
+    state = tuple([variable.value for variable in group] for group in groups)
+    model.make_train_function()
+
+    def one_round():
+        nonlocal state
+        for _ in range(5):
+            logs, state = model.train_function(state, iter([(*batch, None)]))
+        return float(logs["loss"])
+
+    serve(one_round)
+
+
 def floor() -> None:
     """The matrix products and activations of SimpleRNN and nothing else.
 
@@ -226,9 +249,10 @@ def main() -> None:
     if task == "step":
         if peer == "floor":
             return floor()
-        return compiled_step(cell, int(steps), ours=peer == "rnn_keras")
+        step = compiled_step_on_jax if peer.endswith("_jax") else compiled_step
+        return step(cell, int(steps), ours=peer.startswith("rnn_keras"))
     data = imdb_data() if task == "imdb" else random_data(int(steps), 20)
-    if peer == "rnn_keras":
+    if peer.startswith("rnn_keras"):
         train_package(cell, *data)
     elif peer == "torch":
         train_torch(cell, *data)

@@ -226,9 +226,9 @@ def main(largest: int = 4_000_000) -> None:
             f"`python benchmarks/scale.py`: {machine(names)}",
             "",
             *parts,
-            "Two processes on one machine share its cores and cannot be faster. They "
-            "are slower:\nXLA adds up the gradient of a recurrent kernel over the "
-            "processes at every step of the\nloop over time, not once after it.",
+            "Two processes on one machine share its cores and cannot be faster. Each "
+            "compiles the\nsame programs, and they add up their gradients once for "
+            "every batch.",
             "",
         ]
     )

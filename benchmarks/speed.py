@@ -34,6 +34,7 @@ PEERS = {
     "torch": "PyTorch, the seed program's loop",
     "floor": "the products and activations alone",
 }
+PACKAGE = {"rnn_keras": "rnn_keras", "rnn_keras_jax": "rnn_keras on JAX"}
 MEASURED = ("tensorflow", "keras", "torch", "jax", "numpy")
 TRAIN_PEERS = ("keras", "keras_unmasked", "keras_xla", "keras_jax", "torch")
 
@@ -43,7 +44,8 @@ class Peer:
 
     def __init__(self, task: str, name: str, cell: str, steps: int):
         environment = dict(os.environ)
-        environment["KERAS_BACKEND"] = "jax" if name == "keras_jax" else "tensorflow"
+        backend = "jax" if name.endswith("_jax") else "tensorflow"
+        environment["KERAS_BACKEND"] = backend
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
             [sys.executable, HERE / "peers.py", task, name, cell, str(steps)],
@@ -75,7 +77,13 @@ class Peer:
 
 
 def side_by_side(
-    task: str, cell: str, steps: int, peers: tuple[str, ...], rounds: int, per: int
+    task: str,
+    cell: str,
+    steps: int,
+    peers: tuple[str, ...],
+    rounds: int,
+    per: int,
+    package: str = "rnn_keras",
 ) -> list[list[str]]:
     """Rows: peer, its median time in ms, the ratio to the package, its spread, memory.
 
@@ -86,10 +94,11 @@ def side_by_side(
         peers: to be run beside the package, one after another.
         rounds: how many.
         per: what a round's time is divided by.
+        package: the package's own worker; `rnn_keras_jax` runs it on JAX.
     """
     rows, own = [], []
     for name in peers:
-        pair = [Peer(task, each, cell, steps) for each in ("rnn_keras", name)]
+        pair = [Peer(task, each, cell, steps) for each in (package, name)]
         for worker in pair:
             worker.answer()  # "ready"
         times = []
@@ -109,7 +118,7 @@ def side_by_side(
                 f"{memory}",
             ]
         )
-    first = ["**rnn_keras**", f"{statistics.median(own) * 1e3:.1f}", "1", ""]
+    first = [f"**{PACKAGE[package]}**", f"{statistics.median(own) * 1e3:.1f}", "1", ""]
     return [[*first, f"{our_memory}"], *rows]
 
 
@@ -132,6 +141,17 @@ def step(cell: str) -> str:
     rows = side_by_side("step", cell, 200, peers, rounds=15, per=5)
     return section(
         f"The compiled step alone, {cell}",
+        beside("step"),
+        rows,
+    )
+
+
+def jax(cell: str) -> str:
+    rows = side_by_side(
+        "step", cell, 200, ("keras_jax",), rounds=15, per=5, package="rnn_keras_jax"
+    )
+    return section(
+        f"The compiled step alone on JAX, {cell}",
         beside("step"),
         rows,
     )
@@ -195,9 +215,16 @@ def one(_: str) -> str:
     )
 
 
-TASKS = {"train": train, "step": step, "imdb": imdb, "lengths": lengths, "one": one}
+TASKS = {
+    "train": train,
+    "step": step,
+    "jax": jax,
+    "imdb": imdb,
+    "lengths": lengths,
+    "one": one,
+}
 ALL = [
-    *[f"{task}:{cell}" for task in ("train", "step") for cell in CELLS],
+    *[f"{task}:{cell}" for task in ("train", "step", "jax") for cell in CELLS],
     "imdb:simple_rnn",
     "imdb:gru",
     "lengths:simple_rnn",

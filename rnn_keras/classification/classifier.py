@@ -580,6 +580,8 @@ def make_forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
     takes far longer than the answer. The graph reads the weights of the model when it
     is called, so it stays right when the model is trained on.
     """
+    if keras.backend.backend() == "jax":
+        return _make_jax_forward(model)
     if keras.backend.backend() != "tensorflow":
         return model.predict_on_batch
     graph = tf.function(lambda ids: model(ids, training=False))
@@ -587,6 +589,28 @@ def make_forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
         concrete = graph.get_concrete_function(tf.TensorSpec((None, None), tf.int32))
     tie_gradients_to_graphs()
     return lambda ids: concrete(tf.constant(ids)).numpy()
+
+
+def _make_jax_forward(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the same for JAX, which compiles a program for every shape.
+
+    Ids are padded to a power of two in both directions, so that there are few shapes.
+    A model that is not compiled by `model.compile` would run operation by operation,
+    and JAX would compile each of them.
+    """
+    import jax
+
+    @jax.jit
+    def compute(trainable: list, other: list, ids: Any) -> Any:
+        return model.stateless_call(trainable, other, ids, training=False)[0]
+
+    def forward(ids: np.ndarray) -> np.ndarray:
+        padding = [(0, 2 ** (n - 1).bit_length() - n) for n in map(int, ids.shape)]
+        variables = (model.trainable_variables, model.non_trainable_variables)
+        values = ([variable.value for variable in group] for group in variables)
+        return np.asarray(compute(*values, np.pad(ids, padding)))[: len(ids)]
+
+    return forward
 
 
 def predict_probabilities(

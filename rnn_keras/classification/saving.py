@@ -16,9 +16,9 @@ from typing import Protocol, TypeVar
 import keras
 import numpy as np
 
+from rnn_keras.classification.tokenizer_rules import tokenizer_rules
 from rnn_keras.exported.archive import RULES, read_archive
 from rnn_keras.layers.text_vectorizer import TextVectorizer
-from rnn_keras.layers.tokenizer_rules import tokenizer_rules
 from rnn_keras.utils.errors import InputError, reason_within
 
 

@@ -35,6 +35,7 @@ from rnn_keras.layers.recurrent import (
     recurrent_kind,
     recurrent_layers_in,
 )
+from rnn_keras.layers.scan import OPERATIONS
 
 _BLOCKS = {"SimpleRNN": ("h",), "GRU": ("z", "r", "c"), "LSTM": ("i", "f", "g", "o")}
 _GATES = {"SimpleRNN": "", "GRU": "zr", "LSTM": "ifo"}
@@ -226,7 +227,8 @@ def saturation(
     for trace in run_by_step(network, ids)[1]:
         for name, values in _activations(trace).items():
             activation = _known_activation(_keras_activation(trace, name))
-            slopes = activation.slope(tf.constant(values[trace.as_read(trace.real)]))
+            real = tf.constant(values[trace.as_read(trace.real)])
+            slopes = activation.slope(OPERATIONS, real)
             flat = slopes.numpy() < threshold * activation.largest_slope
             shares[f"{trace.name}/{name}"] = flat.mean(axis=0)
     return shares

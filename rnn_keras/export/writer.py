@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import keras
 
 from rnn_keras.classification.classifier import TextClassifier
+from rnn_keras.classification.tokenizer_rules import tokenizer_rules
 from rnn_keras.export.files import (
     check_targets,
     mark_saved_model,
@@ -30,7 +31,6 @@ from rnn_keras.export.files import (
 from rnn_keras.export.tensorflow import write_litert, write_saved_model
 from rnn_keras.export.verification import compare
 from rnn_keras.exported import FORMAT_VERSION, INSTALL, MOST_STEPS, description_path
-from rnn_keras.layers.tokenizer_rules import tokenizer_rules
 from rnn_keras.utils.errors import InputError, reason_within
 from rnn_keras.utils.quiet import silence
 

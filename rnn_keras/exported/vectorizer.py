@@ -1,7 +1,7 @@
 """Turns texts into token ids by rules that a file brings along, in plain Python.
 
 The rules say what TensorFlow does with each character; how they were found is in
-`rnn_keras.layers.tokenizer_rules`. With them `ExportedVectorizer` gives every text the
+`rnn_keras.classification.tokenizer_rules`. With them `ExportedVectorizer` gives every text the
 ids that `TextVectorizer` gives it, whichever version of Unicode this Python knows.
 
 They come from somebody else and may be damaged or forged, so `rule_faults` looks at
@@ -143,7 +143,7 @@ def rule_faults(rules: Any, vocabulary_size: int) -> Iterator[str]:
 
     Args:
         rules: what should be the result of
-            `rnn_keras.layers.tokenizer_rules.tokenizer_rules`.
+            `rnn_keras.classification.tokenizer_rules.tokenizer_rules`.
         vocabulary_size: number of tokens, padding and unknown included.
     """
     if not isinstance(rules, dict):

@@ -1,12 +1,12 @@
 """Keras layers: fast recurrent layers, and the layers used before and after them.
 
 Read `recurrence` first: it derives the equations of the three recurrent layers,
-forward and backward. `scan` runs them over time, and `recurrent` puts them into
-Keras's own layers. The other modules stand alone: `masked` holds layers that know
-padding, `text_vectorizer` turns texts into token ids, `tokenizer_rules` writes down how
-(for programs without TensorFlow), `ngram_logits` adds a linear model of n-grams to a
-network, and `audio` holds the layers of a speech recogniser.
-`keras_internals` is the only module that uses private names of Keras.
+forward and backward. `scan` runs them over time with TensorFlow, `scan_jax` with JAX,
+and `recurrent` puts them into Keras's own layers. The other modules stand alone:
+`masked` holds layers that know padding, `text_vectorizer` turns texts into token ids,
+`ngram_logits` adds a linear model of n-grams to a network, and `audio` holds the layers
+of a speech recogniser. `keras_internals` and `tensorflow_internals` are the only
+modules that use private names of Keras and of TensorFlow.
 """
 
 from rnn_keras.utils.quiet import import_quietly

@@ -11,7 +11,7 @@ Here the two models are trained separately. The two weights of the sum are those
 make held-out texts most probable.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Self
 
@@ -234,9 +234,8 @@ class LinearPath(keras.layers.Layer):
 
     def predict(self, ids: np.ndarray) -> np.ndarray:
         """Return `linear_logits` of many texts, `(texts, num_classes)`."""
-        parts = [
-            ops.convert_to_numpy(self.linear_logits(part)) for part in _chunks(ids)
-        ]
+        logits = _as_one_program(self.linear_logits)
+        parts = [ops.convert_to_numpy(logits(part)) for part in _chunks(ids)]
         return np.concatenate(parts)
 
     def get_config(self) -> dict[str, Any]:
@@ -329,8 +328,9 @@ def presence(
         The keys, and a matrix `(texts, keys)` of 0 and 1.
     """
     texts, keys = [], []
+    keys_of = _as_one_program(lambda part: ngram_keys(part, max_ngram))
     for start, part in enumerate(_chunks(ids)):
-        found, real = map(ops.convert_to_numpy, ngram_keys(part, max_ngram))
+        found, real = map(ops.convert_to_numpy, keys_of(part))
         texts.append(np.nonzero(real)[0] + start * _TEXTS_AT_A_TIME)
         keys.append(found[real])
     text, key = np.concatenate(texts), np.concatenate(keys)
@@ -362,7 +362,19 @@ def informativeness(present: csr_matrix, inside: np.ndarray) -> np.ndarray:
     return np.sqrt(0.5 + np.abs(logs[0] - logs[1]))
 
 
+def _as_one_program(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """With JAX, have a function compiled as a whole, not each of its operations."""
+    if keras.backend.backend() != "jax":
+        return function
+    import jax
+
+    return jax.jit(function)
+
+
 def _chunks(ids: np.ndarray) -> Iterator[np.ndarray]:
+    is_jax = keras.backend.backend() == "jax"
     for start in range(0, max(1, len(ids)), _TEXTS_AT_A_TIME):
         part = ids[start : start + _TEXTS_AT_A_TIME]
-        yield part[:, : max(1, np.count_nonzero(part, axis=1).max(initial=1))]
+        # JAX compiles for every width, which takes longer than padding.
+        width = np.count_nonzero(part, axis=1).max(initial=1)
+        yield part if is_jax else part[:, : max(1, width)]

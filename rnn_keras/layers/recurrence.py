@@ -54,20 +54,59 @@ gate o; the cell state c is a second state:
 The forward loop saves the factors that dh and k are multiplied by, not the gates.
 
 **Padding.** Where the mask is False, h_t = h_{t-1}; so da_t = 0, dh_{t-1} = dh_t.
-`rnn_keras.layers.scan` takes care of that, and of the loop.
+The loops take care of that.
+
+**Two backends.** The equations are written once, with the operators of Python and the
+few functions of `Operations`, which TensorFlow and JAX have both. The loops are
+written twice, because each backend has its own way to make one fast: in
+`rnn_keras.layers.scan` for TensorFlow, in `rnn_keras.layers.scan_jax` for JAX.
 
 Tensors are time-major, `(timesteps, batch, features)`, so that a step reads and
-writes one contiguous block. Everything here is plain TensorFlow: it runs eagerly, in
-graphs, and fast when XLA compiles it.
+writes one contiguous block.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-import tensorflow as tf
+# A tensor of TensorFlow or an array of JAX.
+Tensor = Any
+Tensors = Sequence[Tensor]
+States = tuple[Tensor, ...]
 
-from rnn_keras.layers.scan import Recurrence, States, Tensors, recur, split_batch
+
+class Operations(NamedTuple):
+    """What the equations need of a backend beside Python's operators.
+
+    Attributes:
+        tanh: the hyperbolic tangent.
+        sigmoid: the logistic function.
+        relu: the maximum of 0 and the argument.
+        sign: 1 for a positive number, 0 for zero.
+        matmul: from two matrices to their product.
+        summed_product: from two tensors, `(timesteps, rows, m)` and
+            `(timesteps, rows, n)`, to the sum over the steps of the transpose of the
+            first times the second, `(m, n)`.
+        concat: from a list of tensors and an `axis` to one tensor.
+        split: from a tensor, the widths of the pieces or their number, and an `axis`
+            to a list of tensors.
+        sum: from a tensor and an `axis`, or several, to the sum over them.
+        zeros_like: zeros of the shape of a tensor.
+        ones_like: ones of the shape of a tensor.
+    """
+
+    tanh: Callable[[Tensor], Tensor]
+    sigmoid: Callable[[Tensor], Tensor]
+    relu: Callable[[Tensor], Tensor]
+    sign: Callable[[Tensor], Tensor]
+    matmul: Callable[[Tensor, Tensor], Tensor]
+    summed_product: Callable[[Tensor, Tensor], Tensor]
+    concat: Callable[..., Tensor]
+    split: Callable[..., list[Tensor]]
+    sum: Callable[..., Tensor]
+    zeros_like: Callable[[Tensor], Tensor]
+    ones_like: Callable[[Tensor], Tensor]
 
 
 class Activation(NamedTuple):
@@ -79,19 +118,21 @@ class Activation(NamedTuple):
         largest_slope: the maximum of the derivative.
     """
 
-    function: Callable[[tf.Tensor], tf.Tensor]
-    slope: Callable[[tf.Tensor], tf.Tensor]
+    function: Callable[[Operations, Tensor], Tensor]
+    slope: Callable[[Operations, Tensor], Tensor]
     largest_slope: float = 1.0
 
-    def __call__(self, a: tf.Tensor) -> tf.Tensor:
-        return self.function(a)
+    def __call__(self, ops: Operations, a: Tensor) -> Tensor:
+        return self.function(ops, a)
 
 
 ACTIVATIONS = {
-    "tanh": Activation(tf.tanh, lambda y: 1 - y * y),
-    "sigmoid": Activation(tf.sigmoid, lambda y: y * (1 - y), 0.25),
-    "relu": Activation(tf.nn.relu, lambda y: tf.cast(y > 0, y.dtype)),
-    "linear": Activation(tf.identity, tf.ones_like),
+    "tanh": Activation(lambda ops, a: ops.tanh(a), lambda ops, y: 1 - y * y),
+    "sigmoid": Activation(
+        lambda ops, a: ops.sigmoid(a), lambda ops, y: y * (1 - y), 0.25
+    ),
+    "relu": Activation(lambda ops, a: ops.relu(a), lambda ops, y: ops.sign(y)),
+    "linear": Activation(lambda ops, a: a, lambda ops, y: ops.ones_like(y)),
 }
 
 # These take long, so XLA computes them once, however many operations read the result.
@@ -99,47 +140,108 @@ ACTIVATIONS = {
 _COMPUTED_ONCE = {"tanh", "sigmoid"}
 
 
-def run_recurrence(
-    recurrence: Recurrence,
-    x: tf.Tensor,
-    mask: tf.Tensor | None,
-    states: States,
-    weights: Sequence[tf.Tensor],
-    *,
-    return_sequences: bool = True,
-) -> tuple[tf.Tensor | None, States]:
-    """Run a recurrence over a batch of sequences. The result can be differentiated.
+class Recurrence(ABC):
+    """One time step of a recurrence and its gradient, for one part of the batch.
 
-    Args:
-        recurrence: one of the classes below.
-        x: `(timesteps, batch, features)`.
-        mask: booleans `(timesteps, batch, 1)`, `True` for a real step, or `None` if
-            all steps are real.
-        states: the states before the first step, `(batch, units)` each.
-        weights: W, U and the biases, as the class of `recurrence` says.
-        return_sequences: whether to return h after every step.
+    The state h always comes first among the states, and the recurrent kernel U first
+    among the weights. Gradients are written dh, da and so on; a_t is the argument of
+    an activation. A width counts features in multiples of `units`.
 
-    Returns:
-        h after every step, `(timesteps, batch, units)`, or `None`; and the states
-        after the last step, `(batch, units)` each.
+    Attributes:
+        blocks: widths of the blocks into which the columns of U are split. The
+            inputs' products x_t W come in blocks of the same widths.
+        gradients: widths of the tensors da_t that `step_back` returns. They begin
+            with the gradients of the inputs' products, in order.
+        saved: widths of the tensors that `step` saves for the gradient. They begin
+            with the widths of `gradients`, because da_t is written over them.
+        unrolled: steps in the body of a compiled loop, if they divide the number of
+            steps. With more of them, the parts wait for each other less often and
+            compiling takes longer.
     """
-    kernel, *rest = weights
-    widths = [width * states[0].shape[-1] for width in recurrence.blocks]
-    kernels = tf.split(kernel, widths, axis=1)
-    products = [[_project(part, block) for block in kernels] for part in split_batch(x)]
-    return recur(
-        recurrence, products, states, rest, mask, return_sequences=return_sequences
-    )
+
+    blocks: ClassVar[tuple[int, ...]]
+    gradients: ClassVar[tuple[int, ...]]
+    saved: ClassVar[tuple[int, ...]] = ()
+    unrolled: ClassVar[int] = 1
+
+    @property
+    def in_place(self) -> bool:
+        """Whether what `step` saves is written over the inputs' products.
+
+        `saved` must then begin with the widths of `blocks`.
+        """
+        return False
+
+    @abstractmethod
+    def step(
+        self, ops: Operations, inputs: Tensors, states: Tensors, weights: Tensors
+    ) -> tuple[Tensors, Tensors]:
+        """Go from t-1 to t.
+
+        Args:
+            ops: the operations of the backend.
+            inputs: x_t W in blocks, `(rows, width * units)` each.
+            states: the states after step t-1, `(rows, units)` each.
+            weights: U and the biases.
+
+        Returns:
+            The states after step t, and the tensors to save.
+        """
+
+    @abstractmethod
+    def step_back(
+        self, ops: Operations, dstates: Tensors, saved: Tensors, h: Tensor
+    ) -> tuple[Tensors, Tensors]:
+        """Go from the gradients at t to those at t-1.
+
+        Args:
+            ops: the operations of the backend.
+            dstates: gradients of the states after step t, `(rows, units)` each.
+            saved: the tensors that step t has saved.
+            h: the state h after step t.
+
+        Returns:
+            The part of the gradients of the states before step t that does not go
+            through the product with U, and da_t.
+        """
+
+    @abstractmethod
+    def through_kernel(
+        self, ops: Operations, da: Tensors, u_transposed: Tensors
+    ) -> Tensor:
+        """Return the part of dh_{t-1} that goes through the product with U.
+
+        Args:
+            ops: the operations of the backend.
+            da: da_t, as `step_back` returns it.
+            u_transposed: the blocks of U, transposed.
+        """
+
+    @abstractmethod
+    def weight_gradients(
+        self, ops: Operations, h_before: Tensor, da: Tensors
+    ) -> Tensors:
+        """Return the gradients of the weights, in the order of `step`.
+
+        Args:
+            ops: the operations of the backend.
+            h_before: the state h before every step, `(timesteps, rows, units)`.
+            da: da_t at every step, `(timesteps, rows, width * units)` each.
+        """
 
 
 class _OneBlock(Recurrence):
     """A recurrence that multiplies by U as a whole."""
 
-    def through_kernel(self, da: Tensors, u_transposed: Tensors) -> tf.Tensor:
-        return tf.matmul(da[0], u_transposed[0])
+    def through_kernel(
+        self, ops: Operations, da: Tensors, u_transposed: Tensors
+    ) -> Tensor:
+        return ops.matmul(da[0], u_transposed[0])
 
-    def weight_gradients(self, h_before: tf.Tensor, da: Tensors) -> Tensors:
-        return _product(h_before, da[0]), _sum(da[0])
+    def weight_gradients(
+        self, ops: Operations, h_before: Tensor, da: Tensors
+    ) -> Tensors:
+        return ops.summed_product(h_before, da[0]), _sum(ops, da[0])
 
 
 @dataclass(frozen=True)
@@ -159,16 +261,16 @@ class SimpleRNNRecurrence(_OneBlock):
     unrolled = 4
 
     def step(
-        self, inputs: Tensors, states: Tensors, weights: Tensors
+        self, ops: Operations, inputs: Tensors, states: Tensors, weights: Tensors
     ) -> tuple[Tensors, Tensors]:
         (xw,), (h,), (u, b) = inputs, states, weights
-        return [ACTIVATIONS[self.activation](xw + tf.matmul(h, u) + b)], []
+        return [ACTIVATIONS[self.activation](ops, xw + ops.matmul(h, u) + b)], []
 
     def step_back(
-        self, dstates: Tensors, saved: Tensors, h: tf.Tensor
+        self, ops: Operations, dstates: Tensors, saved: Tensors, h: Tensor
     ) -> tuple[Tensors, Tensors]:
         (dh,) = dstates
-        return [tf.zeros_like(dh)], [dh * ACTIVATIONS[self.activation].slope(h)]
+        return [ops.zeros_like(dh)], [dh * ACTIVATIONS[self.activation].slope(ops, h)]
 
 
 @dataclass(frozen=True)
@@ -205,38 +307,43 @@ class GRURecurrence(_Gates):
     saved = (2, 1, 1, 1)
 
     def step(
-        self, inputs: Tensors, states: Tensors, weights: Tensors
+        self, ops: Operations, inputs: Tensors, states: Tensors, weights: Tensors
     ) -> tuple[Tensors, Tensors]:
         f, gate = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
         (xw_gates, xw_c), (h,), (u, b, b_recurrent) = inputs, states, weights
         units = h.shape[-1]
         widths = [2 * units, units]
-        hu_gates, p = tf.split(tf.matmul(h, u) + b_recurrent, widths, axis=1)
-        b_gates, b_c = tf.split(b, widths)
-        gates = gate(xw_gates + b_gates + hu_gates)
-        z, r = tf.split(gates, 2, axis=1)
-        c = f(xw_c + b_c + r * p)
-        of_c = (1 - z) * f.slope(c)
-        of_gates = tf.concat([h - c, of_c * p], axis=1) * gate.slope(gates)
+        hu_gates, p = ops.split(ops.matmul(h, u) + b_recurrent, widths, axis=1)
+        b_gates, b_c = ops.split(b, widths)
+        gates = gate(ops, xw_gates + b_gates + hu_gates)
+        z, r = ops.split(gates, 2, axis=1)
+        c = f(ops, xw_c + b_c + r * p)
+        of_c = (1 - z) * f.slope(ops, c)
+        of_gates = ops.concat([h - c, of_c * p], axis=1) * gate.slope(ops, gates)
         return [z * h + (1 - z) * c], [of_gates, of_c, of_c * r, z]
 
     def step_back(
-        self, dstates: Tensors, saved: Tensors, h: tf.Tensor
+        self, ops: Operations, dstates: Tensors, saved: Tensors, h: Tensor
     ) -> tuple[Tensors, Tensors]:
         (dh,), (of_gates, of_c, of_p, z) = dstates, saved
-        dgates = tf.concat([dh, dh], axis=1) * of_gates
+        dgates = ops.concat([dh, dh], axis=1) * of_gates
         return [dh * z], [dgates, dh * of_c, dh * of_p]
 
-    def through_kernel(self, da: Tensors, u_transposed: Tensors) -> tf.Tensor:
+    def through_kernel(
+        self, ops: Operations, da: Tensors, u_transposed: Tensors
+    ) -> Tensor:
         (dgates, _, dp), (u_gates, u_c) = da, u_transposed
-        return tf.matmul(dgates, u_gates) + tf.matmul(dp, u_c)
+        return ops.matmul(dgates, u_gates) + ops.matmul(dp, u_c)
 
-    def weight_gradients(self, h_before: tf.Tensor, da: Tensors) -> Tensors:
+    def weight_gradients(
+        self, ops: Operations, h_before: Tensor, da: Tensors
+    ) -> Tensors:
         dgates, dc, dp = da
-        du = tf.concat([_product(h_before, dgates), _product(h_before, dp)], axis=1)
-        db_gates = _sum(dgates)
-        db = tf.concat([db_gates, _sum(dc)], axis=0)
-        return du, db, tf.concat([db_gates, _sum(dp)], axis=0)
+        du = [ops.summed_product(h_before, d) for d in (dgates, dp)]
+        db_gates = _sum(ops, dgates)
+        db = ops.concat([db_gates, _sum(ops, dc)], axis=0)
+        db_recurrent = ops.concat([db_gates, _sum(ops, dp)], axis=0)
+        return ops.concat(du, axis=1), db, db_recurrent
 
 
 @dataclass(frozen=True)
@@ -257,62 +364,48 @@ class LSTMRecurrence(_Gates, _OneBlock):
     unrolled = 2
 
     def step(
-        self, inputs: Tensors, states: Tensors, weights: Tensors
+        self, ops: Operations, inputs: Tensors, states: Tensors, weights: Tensors
     ) -> tuple[Tensors, Tensors]:
         phi = ACTIVATIONS[self.activation]
         (xw,), (h, c_before), (u, b) = inputs, states, weights
-        gates, slopes = self._gates(xw + tf.matmul(h, u) + b)
-        i, f, g, o = tf.split(gates, 4, axis=1)
+        gates, slopes = self._gates(ops, xw + ops.matmul(h, u) + b)
+        i, f, g, o = ops.split(gates, 4, axis=1)
         c = f * c_before + i * g
-        y = phi(c)
-        of_a = tf.concat([g, c_before, i, y], axis=1) * slopes
-        return [o * y, c], [of_a, o * phi.slope(y), f]
+        y = phi(ops, c)
+        of_a = ops.concat([g, c_before, i, y], axis=1) * slopes
+        return [o * y, c], [of_a, o * phi.slope(ops, y), f]
 
     def step_back(
-        self, dstates: Tensors, saved: Tensors, h: tf.Tensor
+        self, ops: Operations, dstates: Tensors, saved: Tensors, h: Tensor
     ) -> tuple[Tensors, Tensors]:
         (dh, dc), (of_a, of_c, f) = dstates, saved
         k = dc + dh * of_c
-        da = tf.concat([k, k, k, dh], axis=1) * of_a
-        return [tf.zeros_like(dh), k * f], [da]
+        da = ops.concat([k, k, k, dh], axis=1) * of_a
+        return [ops.zeros_like(dh), k * f], [da]
 
-    def _gates(self, a: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _gates(self, ops: Operations, a: Tensor) -> tuple[Tensor, Tensor]:
         """Return the outputs of the blocks i, f, g and o, and their slopes."""
         if (self.activation, self.recurrent_activation) == ("tanh", "sigmoid"):
-            return _lstm_gates_at_once(a)
+            return _lstm_gates_at_once(ops, a)
         phi, gate = ACTIVATIONS[self.activation], ACTIVATIONS[self.recurrent_activation]
         functions = (gate, gate, phi, gate)
-        gates = [f(b) for f, b in zip(functions, tf.split(a, 4, axis=1), strict=True)]
-        slopes = [f.slope(y) for f, y in zip(functions, gates, strict=True)]
-        return tf.concat(gates, axis=1), tf.concat(slopes, axis=1)
+        gates = [
+            f(ops, b) for f, b in zip(functions, ops.split(a, 4, axis=1), strict=True)
+        ]
+        slopes = [f.slope(ops, y) for f, y in zip(functions, gates, strict=True)]
+        return ops.concat(gates, axis=1), ops.concat(slopes, axis=1)
 
 
-def _lstm_gates_at_once(a: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _lstm_gates_at_once(ops: Operations, a: Tensor) -> tuple[Tensor, Tensor]:
     """Apply one function to all four blocks, so that XLA makes one loop of them.
 
     It is the sigmoid, because tanh(a) = 2 sigmoid(2a) - 1.
     """
-    zero = tf.zeros_like(a[:1, : a.shape[1] // 4])
-    for_g = tf.concat([zero, zero, zero + 1, zero], axis=1)
-    gates = (1 + for_g) * tf.sigmoid((1 + for_g) * a) - for_g
+    zero = ops.zeros_like(a[:1, : a.shape[1] // 4])
+    for_g = ops.concat([zero, zero, zero + 1, zero], axis=1)
+    gates = (1 + for_g) * ops.sigmoid((1 + for_g) * a) - for_g
     return gates, (gates + for_g) * (1 - gates)
 
 
-def _project(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Compute x_t W for all steps as one matrix product."""
-    shape = tf.concat([tf.shape(x)[:2], kernel.shape[1:]], axis=0)
-    product = tf.reshape(tf.matmul(_rows(x), kernel), shape)
-    return tf.ensure_shape(product, (*x.shape[:2], kernel.shape[1]))
-
-
-def _product(h: tf.Tensor, da: tf.Tensor) -> tf.Tensor:
-    """Compute sum_t h_t^T da_t as one matrix product."""
-    return tf.matmul(_rows(h), _rows(da), transpose_a=True)
-
-
-def _rows(tensor: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(tensor, (-1, tensor.shape[-1]))
-
-
-def _sum(da: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(da, axis=(0, 1))
+def _sum(ops: Operations, da: Tensor) -> Tensor:
+    return ops.sum(da, axis=(0, 1))

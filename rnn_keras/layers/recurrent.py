@@ -6,12 +6,13 @@ same, and weights can be copied either way. A layer leaves to Keras what this
 recurrence does not cover: `unroll`; recurrent dropout in training; in training also
 a dropout of 1, or `implementation=1`, which draws a dropout mask for each gate;
 `reset_after=False`; activations that are not in `rnn_keras.layers.recurrence`; half
-precision; inputs whose dtype differs from the layer's; cuDNN on a GPU; and backends
-other than TensorFlow.
+precision; inputs whose dtype differs from the layer's; cuDNN on a GPU; and the PyTorch
+backend.
 
 The loop is fast when XLA compiles it and all shapes are known, which means
-`compile(jit_compile=True)` and batches of one shape or few.
-`rnn_keras.training.train` sees to both.
+`compile(jit_compile=True)` with TensorFlow, and batches of one shape or few.
+`rnn_keras.training.train` sees to both. JAX compiles it always. There `jax.grad` works
+as with Keras's layers, also twice, but `jax.jvp` alone does not.
 """
 
 from collections.abc import Iterator
@@ -19,15 +20,16 @@ from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
+from keras import ops
 
+from rnn_keras.layers import scan
 from rnn_keras.layers.recurrence import (
     ACTIVATIONS,
     GRURecurrence,
     LSTMRecurrence,
+    Recurrence,
     SimpleRNNRecurrence,
-    run_recurrence,
 )
-from rnn_keras.layers.scan import Recurrence
 
 # Keras's activation functions and their keys in `ACTIVATIONS`.
 ACTIVATION_NAMES = {getattr(keras.activations, name): name for name in ACTIVATIONS}
@@ -64,11 +66,11 @@ class _FastLoop(keras.layers.RNN):
         if training and self.dropout:
             # Keras has drawn one dropout mask for all steps of this call.
             dropped = self.cell.get_dropout_mask(sequences[:, 0])
-            sequences = sequences * tf.expand_dims(dropped, 1)
+            sequences = sequences * ops.expand_dims(dropped, 1)
         real = None
         if mask is not None:
             real = self._time_major(_as_column(keras.tree.flatten(mask)[0]))
-        each, states = run_recurrence(
+        each, states = _loop_of_backend().run_recurrence(
             self._make_recurrence(),
             self._time_major(sequences),
             real,
@@ -78,12 +80,12 @@ class _FastLoop(keras.layers.RNN):
         )
         last, shown = states[0], self._shown(real)
         if shown is not None:
-            last = tf.where(shown[-1], last, tf.zeros_like(last))
+            last = ops.where(shown[-1], last, ops.zeros_like(last))
         if each is None:
-            return last, last[:, tf.newaxis], list(states)
+            return last, last[:, None], list(states)
         if shown is not None:
-            each = tf.where(shown, each, tf.zeros_like(each))
-        return last, tf.transpose(each, (1, 0, 2)), list(states)
+            each = ops.where(shown, each, ops.zeros_like(each))
+        return last, ops.transpose(each, (1, 0, 2)), list(states)
 
     def _is_covered(self, sequences: Any, training: bool) -> bool:
         cell = self.cell
@@ -93,7 +95,7 @@ class _FastLoop(keras.layers.RNN):
         dropout_differs = cell.recurrent_dropout or cell.dropout == 1 or mask_per_gate
         use_cudnn = getattr(self, "use_cudnn", False)
         return (
-            keras.backend.backend() == "tensorflow"
+            keras.backend.backend() in ("tensorflow", "jax")
             and self.compute_dtype in ("float32", "float64")
             and sequences.dtype == self.compute_dtype
             and all(f in ACTIVATION_NAMES for f in functions if f is not None)
@@ -102,25 +104,25 @@ class _FastLoop(keras.layers.RNN):
             and sequences.shape[1] != 0
             and not (training and dropout_differs)
             and use_cudnn is not True
-            and not (use_cudnn and tf.config.list_logical_devices("GPU"))
+            and not (use_cudnn and _has_gpu())
         )
 
     def _shown(self, real: Any) -> Any:
         """Return where the output is the state rather than zero; `None`: everywhere.
 
         At a step of padding, Keras outputs zero or repeats the output of the step
-        before. Before the first real step there is none to repeat and the output is
-        zero, even if the initial state is not.
+        before. Before the first real step there is none to repeat. Keras then outputs
+        the initial state with JAX, but zero with TensorFlow.
         """
         if real is None or self.zero_output_for_mask:
             return real
-        if self._starts_at_zero:
+        if self._starts_at_zero or keras.backend.backend() == "jax":
             return None
-        return tf.cumsum(tf.cast(real, "int32")) > 0
+        return ops.cumsum(ops.cast(real, "int32"), axis=0) > 0
 
     def _time_major(self, tensor: Any) -> Any:
-        tensor = tf.transpose(tensor, (1, 0, 2))
-        return tf.reverse(tensor, [0]) if self.go_backwards else tensor
+        tensor = ops.transpose(tensor, (1, 0, 2))
+        return ops.flip(tensor, 0) if self.go_backwards else tensor
 
     def _make_recurrence(self) -> Recurrence:
         options = {"activation": ACTIVATION_NAMES[self.cell.activation]}
@@ -133,20 +135,37 @@ class _FastLoop(keras.layers.RNN):
         """Return W, U and one bias, or a GRU's two; zeros if the layer has none."""
         cell = self.cell
         kernel, u = (
-            tf.convert_to_tensor(weight.value)
+            ops.convert_to_tensor(weight.value)
             for weight in (cell.kernel, cell.recurrent_kernel)
         )
         if cell.bias is None:
             num_biases = 2 if self.recurrence_class is GRURecurrence else 1
-            return [kernel, u, *[tf.zeros_like(kernel[0])] * num_biases]
-        bias = tf.convert_to_tensor(cell.bias.value)
-        return [kernel, u, *(tf.unstack(bias) if len(bias.shape) == 2 else [bias])]
+            return [kernel, u, *[ops.zeros_like(kernel[0])] * num_biases]
+        bias = ops.convert_to_tensor(cell.bias.value)
+        return [kernel, u, *(ops.unstack(bias) if len(bias.shape) == 2 else [bias])]
+
+
+def _loop_of_backend() -> Any:
+    """Return the module that runs a recurrence. Without JAX, one cannot be imported."""
+    if keras.backend.backend() == "tensorflow":
+        return scan
+    from rnn_keras.layers import scan_jax
+
+    return scan_jax
+
+
+def _has_gpu() -> bool:
+    if keras.backend.backend() == "tensorflow":
+        return bool(tf.config.list_logical_devices("GPU"))
+    import jax
+
+    return jax.default_backend() == "gpu"
 
 
 def _as_column(mask: Any) -> Any:
     """Return a mask as `(batch, timesteps, 1)`; Keras also takes it without the 1."""
-    mask = tf.cast(mask, "bool")
-    return mask if len(mask.shape) == 3 else tf.expand_dims(mask, 2)
+    mask = ops.cast(mask, "bool")
+    return mask if len(mask.shape) == 3 else ops.expand_dims(mask, 2)
 
 
 @keras.saving.register_keras_serializable(package="rnn_keras")

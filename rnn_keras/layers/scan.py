@@ -1,6 +1,6 @@
-"""The loop over time, forward and backward, that all recurrences share.
+"""The loop over time for TensorFlow, forward and backward, that all recurrences share.
 
-`Recurrence` describes one time step and its gradient; `recur` runs it over a
+A `Recurrence` describes one time step and its gradient; `recur` runs it over a
 sequence. Two things make the loop fast when XLA compiles it for a CPU, and neither
 changes a result:
 
@@ -19,13 +19,13 @@ time-major, `(timesteps, batch, features)`.
 
 import math
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
+from rnn_keras.layers.recurrence import Operations, Recurrence, States, Tensors
 from rnn_keras.layers.tensorflow_internals import tie_gradients_to_graphs
 
 # A part with fewer rows costs more than a core saves, and a loop body of more parts
@@ -33,90 +33,69 @@ from rnn_keras.layers.tensorflow_internals import tie_gradients_to_graphs
 _FEWEST_ROWS = 16
 _MOST_PARTS = 4
 
-Tensors = Sequence[tf.Tensor]
-States = tuple[tf.Tensor, ...]
+
+def _summed_product(h: tf.Tensor, da: tf.Tensor) -> tf.Tensor:
+    """Compute sum_t h_t^T da_t as one matrix product."""
+    return tf.matmul(_rows(h), _rows(da), transpose_a=True)
 
 
-class Recurrence(ABC):
-    """One time step of a recurrence and its gradient, for one part of the batch.
+def _rows(tensor: tf.Tensor) -> tf.Tensor:
+    return tf.reshape(tensor, (-1, tensor.shape[-1]))
 
-    The state h always comes first among the states, and the recurrent kernel U first
-    among the weights. Gradients are written dh, da and so on; a_t is the argument of
-    an activation. A width counts features in multiples of `units`.
 
-    Attributes:
-        blocks: widths of the blocks into which the columns of U are split. The
-            inputs' products x_t W come in blocks of the same widths.
-        gradients: widths of the tensors da_t that `step_back` returns. They begin
-            with the gradients of the inputs' products, in order.
-        saved: widths of the tensors that `step` saves for the gradient. They begin
-            with the widths of `gradients`, because da_t is written over them.
-        unrolled: steps in the body of a compiled loop, if they divide the number of
-            steps. With more of them, the parts wait for each other less often and
-            compiling takes longer.
+OPERATIONS = Operations(
+    tanh=tf.tanh,
+    sigmoid=tf.sigmoid,
+    relu=tf.nn.relu,
+    sign=tf.sign,
+    matmul=tf.matmul,
+    summed_product=_summed_product,
+    concat=tf.concat,
+    split=tf.split,
+    sum=tf.reduce_sum,
+    zeros_like=tf.zeros_like,
+    ones_like=tf.ones_like,
+)
+
+
+def run_recurrence(
+    recurrence: Recurrence,
+    x: tf.Tensor,
+    mask: tf.Tensor | None,
+    states: States,
+    weights: Sequence[tf.Tensor],
+    *,
+    return_sequences: bool = True,
+) -> tuple[tf.Tensor | None, States]:
+    """Run a recurrence over a batch of sequences. The result can be differentiated.
+
+    Args:
+        recurrence: what one step computes.
+        x: `(timesteps, batch, features)`.
+        mask: booleans `(timesteps, batch, 1)`, `True` for a real step, or `None` if
+            all steps are real.
+        states: the states before the first step, `(batch, units)` each.
+        weights: W, U and the biases, as the class of `recurrence` says.
+        return_sequences: whether to return h after every step.
+
+    Returns:
+        h after every step, `(timesteps, batch, units)`, or `None`; and the states
+        after the last step, `(batch, units)` each.
     """
+    kernel, *rest = weights
+    widths = [width * states[0].shape[-1] for width in recurrence.blocks]
+    kernels = tf.split(kernel, widths, axis=1)
+    products = [[_project(part, block) for block in kernels] for part in split_batch(x)]
+    return recur(
+        recurrence, products, states, rest, mask, return_sequences=return_sequences
+    )
 
-    blocks: ClassVar[tuple[int, ...]]
-    gradients: ClassVar[tuple[int, ...]]
-    saved: ClassVar[tuple[int, ...]] = ()
-    unrolled: ClassVar[int] = 1
 
-    @property
-    def in_place(self) -> bool:
-        """Whether what `step` saves is written over the inputs' products.
-
-        `saved` must then begin with the widths of `blocks`.
-        """
-        return False
-
-    @abstractmethod
-    def step(
-        self, inputs: Tensors, states: Tensors, weights: Tensors
-    ) -> tuple[Tensors, Tensors]:
-        """Go from t-1 to t.
-
-        Args:
-            inputs: x_t W in blocks, `(rows, width * units)` each.
-            states: the states after step t-1, `(rows, units)` each.
-            weights: U and the biases.
-
-        Returns:
-            The states after step t, and the tensors to save.
-        """
-
-    @abstractmethod
-    def step_back(
-        self, dstates: Tensors, saved: Tensors, h: tf.Tensor
-    ) -> tuple[Tensors, Tensors]:
-        """Go from the gradients at t to those at t-1.
-
-        Args:
-            dstates: gradients of the states after step t, `(rows, units)` each.
-            saved: the tensors that step t has saved.
-            h: the state h after step t.
-
-        Returns:
-            The part of the gradients of the states before step t that does not go
-            through the product with U, and da_t.
-        """
-
-    @abstractmethod
-    def through_kernel(self, da: Tensors, u_transposed: Tensors) -> tf.Tensor:
-        """Return the part of dh_{t-1} that goes through the product with U.
-
-        Args:
-            da: da_t, as `step_back` returns it.
-            u_transposed: the blocks of U, transposed.
-        """
-
-    @abstractmethod
-    def weight_gradients(self, h_before: tf.Tensor, da: Tensors) -> Tensors:
-        """Return the gradients of the weights, in the order of `step`.
-
-        Args:
-            h_before: the state h before every step, `(timesteps, rows, units)`.
-            da: da_t at every step, `(timesteps, rows, width * units)` each.
-        """
+def _project(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Compute x_t W for all steps as one matrix product."""
+    shape = tf.concat([tf.shape(x)[:2], kernel.shape[1:]], axis=0)
+    product = tf.reshape(tf.matmul(_rows(x), kernel), shape)
+    return tf.ensure_shape(product, (*x.shape[:2], kernel.shape[1]))
 
 
 def split_batch(tensor: tf.Tensor) -> list[tf.Tensor]:
@@ -260,7 +239,7 @@ class _Call:
         dlast = _split_rows(doutputs[-num_states:], len(self.masks))
         da, dstates = _run_backward(parts, kept.last, dlast)
         dweights = [
-            self.recurrence.weight_gradients(*of_part)
+            self.recurrence.weight_gradients(OPERATIONS, *of_part)
             for of_part in zip(kept.h_before, da, strict=True)
         ]
         return (
@@ -308,7 +287,9 @@ class _ForwardPart:
         in_place = self.recurrence.in_place
         inputs = arrays[: len(self.inputs)] if in_place else self.inputs
         real = None if self.mask is None else self.mask[t]
-        new, saved = self.recurrence.step(_at(t, inputs), before, self.weights)
+        new, saved = self.recurrence.step(
+            OPERATIONS, _at(t, inputs), before, self.weights
+        )
         after = _choose(real, new, before)
         return _ForwardCarry(after, _write(t, arrays, [*saved, before[0]]))
 
@@ -400,7 +381,9 @@ class _BackwardPart:
         # Write first, and below read from the arrays as written: then nothing reads
         # them as they were, and XLA need not copy them.
         arrays = _write(t + 1, carry.arrays, carry.da)
-        through = self.recurrence.through_kernel(carry.da, self.u_transposed)
+        through = self.recurrence.through_kernel(
+            OPERATIONS, carry.da, self.u_transposed
+        )
         dstates = [carry.passed[0] + through, *carry.passed[1:]]
         # In the last round t is -1. Only `dstates` of its results is used.
         return self._gradients_at(tf.maximum(t, 0), carry.h, dstates, arrays)
@@ -420,11 +403,11 @@ class _BackwardPart:
         if self.dh_each is not None:
             outer[0] += self.dh_each[t]
         if self.mask is None:
-            passed, da = self.recurrence.step_back(outer, saved, h)
+            passed, da = self.recurrence.step_back(OPERATIONS, outer, saved, h)
         else:
             real, zeros = self.mask[t], [tf.zeros_like(d) for d in outer]
             at_real = _choose(real, outer, zeros)
-            passed, da = self.recurrence.step_back(at_real, saved, h)
+            passed, da = self.recurrence.step_back(OPERATIONS, at_real, saved, h)
             at_padding = _choose(real, zeros, outer)
             passed = [a + b for a, b in zip(passed, at_padding, strict=True)]
         return _BackwardCarry(list(da), list(passed), self.h_before[t], arrays, dstates)

@@ -18,7 +18,6 @@ from typing import NamedTuple, TypedDict, Unpack
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy.signal import resample
 from scipy.special import log_softmax
 
 from rnn_keras.datasets.corpora import Recordings
@@ -125,6 +124,8 @@ def _join_waves(
         parts += [np.zeros(round(silence)), recordings.waves[word]]
     wave = np.concatenate(parts[1:])  # without the silence before the first word
     if speed:
+        from scipy.signal import resample  # takes a fifth of a second
+
         factor = np.exp(random.uniform(-speed, speed))
         wave = resample(wave, round(len(wave) / factor))
     return wave.astype("float32")

@@ -37,7 +37,12 @@ from rnn_keras.layers.tensorflow_internals import (
     FunctionOfContent,
     tie_gradients_to_graphs,
 )
-from rnn_keras.training.batches import Batches, ResumableBatches, as_dataset
+from rnn_keras.training.batches import (
+    Batches,
+    ResumableBatches,
+    as_dataset,
+    choose_lengths,
+)
 from rnn_keras.training.checkpoints import Checkpoints, NextBatch, TrainingState
 from rnn_keras.training.distributed import (
     distribute_rows,
@@ -425,17 +430,41 @@ def num_compiled_lengths(
         batch_size: texts in a step.
         count: the number of all texts; by default those of `ids`.
     """
+    backend = keras.backend.backend()
+    num_tokens = (ids != 0).sum(axis=1)
+    count = count or len(ids)
+    # How many steps the training takes for each text of `ids`.
+    steps = epochs * count / len(ids) / min(batch_size, count)
+    if backend == "jax":
+        return _cheapest_num_lengths(num_tokens, steps)
     if (
-        keras.backend.backend() != "tensorflow"
+        backend != "tensorflow"
         or network.run_eagerly
         or tf.config.list_physical_devices("GPU")
         or any(map(_is_slower_compiled, flatten_layers(network)))
     ):
         return 0
-    count = count or len(ids)
-    tokens = (ids != 0).sum() / len(ids) * count
-    time_steps = epochs * tokens / min(batch_size, count)
-    return min(_MAX_LENGTHS, int(time_steps / _TIME_STEPS_A_LENGTH))
+    return min(_MAX_LENGTHS, int(steps * num_tokens.sum() / _TIME_STEPS_A_LENGTH))
+
+
+def _cheapest_num_lengths(num_tokens: np.ndarray, steps: float) -> int:
+    """For how many lengths to compile where every step is compiled (JAX).
+
+    One length more costs a compilation and saves padding.
+
+    Args:
+        num_tokens: the number of tokens of each text.
+        steps: training steps for each text.
+    """
+    cheapest, least = 0, float("inf")
+    for count in range(1, _MAX_LENGTHS + 1):
+        lengths = choose_lengths(num_tokens, count)
+        padded = lengths[np.searchsorted(lengths, num_tokens)].sum()
+        cost = len(lengths) * _TIME_STEPS_A_LENGTH + steps * padded
+        if cost >= least:
+            break
+        cheapest, least = count, cost
+    return cheapest
 
 
 def _is_slower_compiled(layer: keras.layers.Layer) -> bool:

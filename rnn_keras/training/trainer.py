@@ -26,8 +26,6 @@ from rnn_keras.utils.errors import InputError
 from rnn_keras.utils.progress import progress_bar
 from rnn_keras.utils.stages import stage
 
-# JAX compiles the step for every shape that it has not seen, for some seconds each.
-_LENGTHS_WITH_JAX = 3
 # Lengths for which XLA compiles the step are multiples of this.
 _COMPILED_MULTIPLE = 4
 # Fewer texts than this are not held out: they would say too little.
@@ -253,8 +251,9 @@ def _make_batches(
     lengths, held_out_lengths = {}, {}
     if num_compiled:
         lengths = {"num_lengths": num_compiled, "multiple": _COMPILED_MULTIPLE}
-    elif keras.backend.backend() == "jax":
-        lengths = held_out_lengths = {"num_lengths": _LENGTHS_WITH_JAX}
+    if keras.backend.backend() == "jax":
+        # Here scoring, too, is compiled for every shape.
+        held_out_lengths = {"num_lengths": num_compiled}
     batches = data.batches(batch_size=batch_size, seed=seed, **lengths)
     if validation is None or not validation.count:
         return batches, None

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rnn_keras.classification.tokenizer_rules import tokenizer_rules
 from rnn_keras.exported import ExportedVectorizer
 from rnn_keras.layers.text_vectorizer import TextVectorizer
-from rnn_keras.layers.tokenizer_rules import tokenizer_rules
 from rnn_keras.utils.errors import InputError
 
 MODES = {

@@ -1,14 +1,18 @@
-"""The three recurrences and their gradients against their equations in NumPy."""
+"""The three recurrences and their gradients against their equations in NumPy.
+
+TensorFlow and JAX run the same equations, each in a loop of its own. JAX is called
+directly, beside TensorFlow in one process.
+"""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from rnn_keras.layers import scan
 from rnn_keras.layers.recurrence import (
     GRURecurrence,
     LSTMRecurrence,
     SimpleRNNRecurrence,
-    run_recurrence,
 )
 
 STEPS, FEATURES, UNITS = 4, 2, 2
@@ -66,10 +70,10 @@ def by_hand(cell, tensors, mask, activation="tanh", recurrent_activation="sigmoi
     return [np.array(each), *states]
 
 
-def run(cell, tensors, mask, return_sequences=True, **activations):
+def run(loop, cell, tensors, mask, return_sequences=True, **activations):
     """Return the same as `by_hand`, computed by the package; h_t only if asked for."""
     recurrence, _, _, num_states, _ = RECURRENCES[cell]
-    each, last = run_recurrence(
+    each, last = loop.run_recurrence(
         recurrence(**activations),
         tensors[0],
         mask,
@@ -78,6 +82,29 @@ def run(cell, tensors, mask, return_sequences=True, **activations):
         return_sequences=return_sequences,
     )
     return [*([] if each is None else [each]), *last]
+
+
+def outputs_and_gradients(backend, cell, tensors, shares, *arguments, **activations):
+    """Return the outputs, and the gradients of the sum of shares of them."""
+    if backend == "tensorflow":
+        variables = [tf.constant(t) for t in tensors]
+        with tf.GradientTape() as tape:
+            tape.watch(variables)
+            outputs = run(scan, cell, variables, *arguments, **activations)
+            pairs = zip(shares, outputs, strict=True)
+            total = sum(tf.reduce_sum(s * o) for s, o in pairs)
+        return outputs, tape.gradient(total, variables)
+    jax = pytest.importorskip("jax")
+    from rnn_keras.layers import scan_jax
+
+    def total_and_outputs(tensors):
+        outputs = run(scan_jax, cell, tensors, *arguments, **activations)
+        return sum((s * o).sum() for s, o in zip(shares, outputs, strict=True)), outputs
+
+    with jax.enable_x64(True):
+        compiled = jax.jit(jax.grad(total_and_outputs, has_aux=True))
+        gradients, outputs = compiled([jax.numpy.array(t) for t in tensors])
+        return jax.tree.map(np.asarray, (outputs, gradients))
 
 
 def random_tensors(cell):
@@ -116,7 +143,7 @@ def numerical_gradients(function, tensors, step=1e-5):
     return gradients
 
 
-def assert_as_by_hand(cell, mask, return_sequences=True, **activations):
+def assert_as_by_hand(backend, cell, mask, return_sequences=True, **activations):
     """Compare states, and gradients of a loss of them with finite differences."""
     tensors = random_tensors(cell)
     skipped = 0 if return_sequences else 1
@@ -130,34 +157,55 @@ def assert_as_by_hand(cell, mask, return_sequences=True, **activations):
         outputs = by_hand(cell, tensors, mask, **activations)[skipped:]
         return sum((s * o).sum() for s, o in zip(shares, outputs, strict=True))
 
-    variables = [tf.constant(t) for t in tensors]
-    with tf.GradientTape() as tape:
-        tape.watch(variables)
-        outputs = run(cell, variables, mask, return_sequences, **activations)
-        total = sum(tf.reduce_sum(s * o) for s, o in zip(shares, outputs, strict=True))
+    outputs, gradients = outputs_and_gradients(
+        backend, cell, tensors, shares, mask, return_sequences, **activations
+    )
     assert_same(outputs, by_hand(cell, tensors, mask, **activations)[skipped:])
-    actual = tape.gradient(total, variables)
-    assert_same(actual, numerical_gradients(loss, tensors), tolerance=1e-7)
+    assert_same(gradients, numerical_gradients(loss, tensors), tolerance=1e-7)
 
 
-@pytest.mark.parametrize("masked", [True, False])
-@pytest.mark.parametrize("return_sequences", [True, False])
-@pytest.mark.parametrize("cell", RECURRENCES)
-def test_states_and_gradients_are_as_by_hand(cell, return_sequences, masked):
-    assert_as_by_hand(cell, MASK if masked else None, return_sequences)
+def on_both_backends(*cases, few_with_jax):
+    """Each case with each backend. JAX compiles for seconds: most are exhaustive."""
+    chosen = [pytest.param("tensorflow", *case) for case in cases]
+    for case in cases:
+        marks = [] if case in few_with_jax else pytest.mark.exhaustive
+        chosen.append(pytest.param("jax", *case, marks=marks))
+    return chosen
+
+
+LOOPS = [(c, s, m) for c in RECURRENCES for s in (True, False) for m in (True, False)]
+OTHERS = [("sigmoid", "tanh"), ("relu", "linear"), ("linear", "relu")]
+
+
+@pytest.mark.parametrize(
+    ("backend", "cell", "return_sequences", "masked"),
+    on_both_backends(
+        *LOOPS,
+        few_with_jax=[
+            ("simple_rnn", False, True),
+            ("gru", True, True),
+            ("lstm", False, True),
+            ("lstm", True, False),
+        ],
+    ),
+)
+def test_states_and_gradients_are_as_by_hand(backend, cell, return_sequences, masked):
+    assert_as_by_hand(backend, cell, MASK if masked else None, return_sequences)
 
 
 # Each function once as the activation, and once for the gates.
 @pytest.mark.parametrize(
-    ("activation", "gate"),
-    [("sigmoid", "tanh"), ("relu", "linear"), ("linear", "relu")],
+    ("backend", "cell", "activation", "gate"),
+    on_both_backends(
+        *[(cell, *other) for cell in RECURRENCES for other in OTHERS],
+        few_with_jax=[("gru", "relu", "linear"), ("lstm", "linear", "relu")],
+    ),
 )
-@pytest.mark.parametrize("cell", RECURRENCES)
-def test_activations_and_their_slopes_are_those_named(cell, activation, gate):
+def test_activations_and_their_slopes_are_those_named(backend, cell, activation, gate):
     activations = {"activation": activation}
     if cell != "simple_rnn":
         activations["recurrent_activation"] = gate
-    assert_as_by_hand(cell, MASK, **activations)
+    assert_as_by_hand(backend, cell, MASK, **activations)
 
 
 @pytest.mark.parametrize("cell", RECURRENCES)
@@ -168,7 +216,7 @@ def test_a_loss_of_one_output_alone_has_gradients(cell):
         variables = [tf.constant(t) for t in tensors]
         with tf.GradientTape() as tape:
             tape.watch(variables)
-            total = tf.reduce_sum(run(cell, variables, None)[index])
+            total = tf.reduce_sum(run(scan, cell, variables, None)[index])
         expected = numerical_gradients(
             lambda chosen=index: by_hand(cell, tensors, None)[chosen].sum(), tensors
         )

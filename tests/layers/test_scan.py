@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from rnn_keras import layers
-from rnn_keras.layers.scan import Recurrence, num_cores, num_parts, recur, split_batch
+from rnn_keras.layers.recurrence import Recurrence
+from rnn_keras.layers.scan import num_cores, num_parts, recur, split_batch
 
 
 @pytest.mark.parametrize(
@@ -53,17 +54,17 @@ class RunningSum(Recurrence):
     def __init__(self):
         self.shapes = []
 
-    def step(self, inputs, states, weights):
+    def step(self, ops, inputs, states, weights):
         self.shapes.append(states[0].shape)
         return [states[0] + inputs[0]], []
 
-    def step_back(self, dstates, saved, h):
+    def step_back(self, ops, dstates, saved, h):
         return dstates, dstates
 
-    def through_kernel(self, da, u_transposed):
+    def through_kernel(self, ops, da, u_transposed):
         return tf.zeros_like(da[0])
 
-    def weight_gradients(self, h_before, da):
+    def weight_gradients(self, ops, h_before, da):
         return [tf.zeros((2, 2), h_before.dtype)]
 
 

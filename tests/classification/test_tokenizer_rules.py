@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
+from rnn_keras.classification.tokenizer_rules import tokenizer_rules
 from rnn_keras.layers.text_vectorizer import TextVectorizer
-from rnn_keras.layers.tokenizer_rules import tokenizer_rules
 
 
 def test_the_rules_are_small():
@@ -18,7 +18,7 @@ def test_the_rules_are_small():
 @pytest.mark.exhaustive  # starts a second process with TensorFlow
 def test_a_locale_with_its_own_lower_case_is_refused():
     code = (
-        "from rnn_keras.layers.tokenizer_rules import tokenizer_rules\n"
+        "from rnn_keras.classification.tokenizer_rules import tokenizer_rules\n"
         "from rnn_keras import TextVectorizer\n"
         "try: tokenizer_rules(TextVectorizer(vocabulary=['a']))\n"
         "except ValueError as error: print(error)"
