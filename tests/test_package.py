@@ -27,7 +27,7 @@ def test_environment_yml_equals_pyproject():
     ]
     wanted = PROJECT["dependencies"] + [r for extra in extras for r in extra]
     assert conda == [f"python{PROJECT['requires-python']}", "pip"]
-    assert sorted(pip) == sorted([*wanted, "--editable ."])
+    assert sorted(pip) == sorted({*wanted, "--editable ."})
 
 
 def test_constraints_are_exact_pins_without_addresses_and_cover_the_project():

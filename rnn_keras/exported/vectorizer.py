@@ -1,8 +1,9 @@
 """Turns texts into token ids by rules that a file brings along, in plain Python.
 
 The rules say what TensorFlow does with each character; how they were found is in
-`rnn_keras.classification.tokenizer_rules`. With them `ExportedVectorizer` gives every text the
-ids that `TextVectorizer` gives it, whichever version of Unicode this Python knows.
+`rnn_keras.classification.tokenizer_rules`. With them `ExportedVectorizer` gives every
+text the ids that `TextVectorizer` gives it, whichever version of Unicode this Python
+knows.
 
 They come from somebody else and may be damaged or forged, so `rule_faults` looks at
 each of them first: it is there, has the right type, and is no larger than Unicode has
