@@ -4,33 +4,59 @@ In each place stands compiled code that takes minutes and lets no handler of Pyt
 run: what a user meets in XLA's compiler or in a long product.
 """
 
+import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
-BLOCKED = """
-import hashlib, importlib, os, sys
+# Reads lines of JSON, each a place, arguments and a signal, and writes for each what
+# came of it. Each command runs in a process that is forked once all is imported.
+SCRIPT = """
+import hashlib, importlib, json, os, sys, tempfile, time
 from functools import reduce
 from rnn_keras.utils.quiet import import_quietly
-
-here = os.dup(1)  # an export is silent
-
-def block(*_, **__):
-    os.write(here, b"here\\n")
-    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**8)
-
-place, *arguments = sys.argv[1:]
-module, _, name = place.partition(":")
-if module != "rnn_keras.datasets.loaders":
-    import_quietly()
-*owners, last = name.split(".")
-setattr(reduce(getattr, owners, importlib.import_module(module)), last, block)
 from rnn_keras.cli.app import main
-main(arguments)
+
+
+def block(place, here):
+    module, _, name = place.partition(":")
+    *owners, last = name.split(".")
+
+    def blocked(*_, **__):
+        os.write(here, b"here")
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 10**8)
+
+    setattr(reduce(getattr, owners, importlib.import_module(module)), last, blocked)
+
+
+def stopped(place, arguments, number):
+    reader, writer = os.pipe()
+    with tempfile.TemporaryFile() as errors:
+        child = os.fork()
+        if child == 0:
+            os.dup2(errors.fileno(), 2)
+            block(place, writer)
+            main(arguments)
+        os.close(writer)
+        assert os.read(reader, 4) == b"here", (place, errors.seek(0), errors.read())
+        sent = time.monotonic()
+        os.kill(child, number)
+        _, status = os.waitpid(child, 0)
+        seconds = time.monotonic() - sent
+        os.close(reader)
+        errors.seek(0)
+        return os.waitstatus_to_exitcode(status), seconds, errors.read().decode()
+
+
+for i, line in enumerate(sys.stdin):
+    place, arguments, number = json.loads(line)
+    if not place.startswith("rnn_keras.datasets"):
+        import_quietly()
+    print(json.dumps(stopped(place, arguments, number)), flush=True)
 """
 TRAIN = ("train", "mine.csv", "--out", "run", "--epochs", "1", "--units", "2")
 NOTHING_SAVED = "nothing was saved; the same command begins anew"
@@ -79,52 +105,65 @@ PLACES = {
 }
 
 
-def stop(folder, place, arguments, number):
-    """Send a signal once the place is reached; return status, seconds and stderr."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", BLOCKED, place, *arguments],
-        cwd=folder,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        for line in process.stdout:
-            if line == "here\n":
-                break
-        sent = time.monotonic()
-        process.send_signal(number)
-        _, stderr = process.communicate(timeout=30)
-        return process.returncode, time.monotonic() - sent, stderr
-    finally:
-        process.kill()
-        process.wait()
+class Stopper:
+    """A process that runs commands in a folder and stops each at a place."""
+
+    def __init__(self, folder):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT],
+            cwd=folder,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+
+    def stop(self, where, number=signal.SIGINT):
+        """Return the exit status, the seconds that it took, and standard error."""
+        place, arguments, _ = PLACES[where]
+        line = json.dumps([place, arguments, number])
+        print(line, file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
 
 
-@pytest.mark.parametrize(
-    "where",
-    [
-        pytest.param(name, marks=[] if name == "reading" else pytest.mark.exhaustive)
-        for name in PLACES
-    ],
-)
-def test_ctrl_c_ends_a_command_wherever_it_is(where, folder):
-    place, arguments, kept = PLACES[where]
-    status, seconds, stderr = stop(folder, place, arguments, signal.SIGINT)
-    assert stderr.splitlines()[-1] == f"rnn-keras: interrupted; {kept}"
-    assert "Traceback" not in stderr
-    assert status == 130
-    assert seconds < 4  # two, and what a busy machine adds
+@pytest.fixture
+def stopper(folder):
+    stopper = Stopper(folder)
+    yield stopper
+    stopper.process.stdin.close()
+    stopper.process.kill()
+    stopper.process.wait()
+    stopper.process.stdout.close()
+
+
+def check_stop(stopper, folder, where):
+    kept = PLACES[where][-1]
+    status, seconds, stderr = stopper.stop(where)
+    assert stderr.splitlines()[-1] == f"rnn-keras: interrupted; {kept}", where
+    assert "Traceback" not in stderr, where
+    assert status == 130, where
+    assert seconds < 4, where  # two, and what a busy machine adds
     left = {path.name for path in folder.iterdir()} - {"mine.csv", "model.keras"}
-    assert left == ({"run"} if kept == CHECKPOINT else set())
+    assert left == ({"run"} if kept == CHECKPOINT else set()), where
+    shutil.rmtree(folder / "run", ignore_errors=True)
+
+
+def test_ctrl_c_ends_reading(stopper, folder):
+    check_stop(stopper, folder, "reading")
 
 
 @pytest.mark.exhaustive
-def test_after_ctrl_c_in_the_linear_fits_the_network_is_not_trained_again(folder):
-    place, arguments, _ = PLACES["the linear fits"]
-    status, _, _ = stop(folder, place, arguments, signal.SIGTERM)
+def test_ctrl_c_ends_a_command_wherever_it_is(stopper, folder):
+    for where in PLACES:
+        check_stop(stopper, folder, where)
+
+
+@pytest.mark.exhaustive
+def test_after_a_signal_in_the_linear_fits_the_network_is_not_trained_again(
+    stopper, folder
+):
+    status, _, _ = stopper.stop("the linear fits", signal.SIGTERM)
     assert status == 143
-    command = [sys.executable, "-m", "rnn_keras.cli", *arguments]
+    command = [sys.executable, "-m", "rnn_keras.cli", *TRAIN]
     again = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert re.search(r"^goes on with epoch 2, batch 1$", again.stderr, re.MULTILINE)
@@ -138,7 +177,7 @@ def folder(tmp_path, healthy, request):
     rows = zip(healthy.labels, healthy.texts, strict=True)
     table = "label,text\n" + "".join(f"{label},{text}\n" for label, text in rows)
     (tmp_path / "mine.csv").write_text(table)
-    if any(word in request.node.name for word in ("export", "explain")):
+    if "wherever" in request.node.name:
         from rnn_keras import TextClassifier
 
         classifier = TextClassifier.from_texts(
