@@ -32,8 +32,14 @@ def with_keras(folder: Path) -> float:
 
     train, validation, test, names, settings = read(folder)
     characters = settings["unit"] == "character" or settings["han"]
+
+    def separate(texts):
+        # Without its punctuation a text may be empty, whose mean state is not a number.
+        return tf.strings.regex_replace(tf.strings.lower(texts), r"([^\w\s])", r" \1 ")
+
     vectorize = keras.layers.TextVectorization(
         max_tokens=settings["max_tokens"],
+        standardize=separate,
         split="character" if characters else "whitespace",
         output_sequence_length=settings["max_length"],
     )
