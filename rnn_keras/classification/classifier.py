@@ -38,7 +38,7 @@ from rnn_keras.models.builders import build_classifier
 from rnn_keras.scoring import score_chunks
 from rnn_keras.training.batches import IdsInMemory, LabelledIds, StreamedIds
 from rnn_keras.training.checkpoints import Checkpoints
-from rnn_keras.training.loop import Diverged
+from rnn_keras.training.loop import history_so_far
 from rnn_keras.training.trainer import compile_network, hold_out, train
 from rnn_keras.utils.errors import InputError, check_pairs
 from rnn_keras.utils.predictions import (
@@ -461,9 +461,8 @@ class TextClassifier(keras.Model):
         self._set_linear(None)
         unit = self.preprocessor.unit
         recipe = recipe or recipe_for_parts(data, unit).override(settings)
-        diverged = None
-        try:
-            history = train(
+        history, diverged = history_so_far(
+            lambda: train(
                 self.network,
                 encoded.train,
                 encoded.validation,
@@ -476,10 +475,7 @@ class TextClassifier(keras.Model):
                 progress=progress,
                 checkpoints=checkpoints,
             )
-        except Diverged as error:
-            diverged, history = error, error.history
-            if not history.epoch:
-                raise
+        )
         if settings.linear and encoded.validation is not None:
             with stage("linear models"):
                 self._fit_linear(

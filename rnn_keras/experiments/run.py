@@ -29,7 +29,7 @@ from rnn_keras.training.distributed import (
     num_shares,
     process_index,
 )
-from rnn_keras.training.loop import Diverged
+from rnn_keras.training.loop import Diverged, history_so_far
 from rnn_keras.utils import __version__
 from rnn_keras.utils.errors import InputError
 from rnn_keras.utils.stages import stage, timed_stages
@@ -157,9 +157,8 @@ class _Job:
                 splits, seed=self.seed, settings=settings, recipe=recipe
             )
         started = time.perf_counter()
-        diverged = None
-        try:
-            history = model.fit(
+        history, diverged = history_so_far(
+            lambda: model.fit(
                 splits,
                 validation_split=0,
                 seed=self.seed,
@@ -167,10 +166,7 @@ class _Job:
                 settings=settings,
                 recipe=recipe,
             )
-        except Diverged as error:
-            diverged, history = error, error.history
-            if not history.epoch:
-                raise
+        )
         seconds = checkpoints.seconds + time.perf_counter() - started
         self.report(_describe_reading(model, len(splits.sample), sizes["train"]))
         return _Trained(model, recipe, history.history, seconds, diverged)

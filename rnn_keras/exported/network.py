@@ -22,6 +22,7 @@ What is computed depends on its arguments only, so any number of threads may use
 `Network` at the same time.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import ClassVar, NamedTuple
@@ -98,7 +99,7 @@ class _Part(NamedTuple):
     bias: np.ndarray
 
 
-class _Cell:
+class _Cell(ABC):
     """The states of some texts, and the scratch arrays of a step.
 
     Args:
@@ -138,9 +139,9 @@ class _Cell:
             np.matmul(self.h, part.recurrent_kernels, out=product)
         self.activate()
 
+    @abstractmethod
     def activate(self) -> None:
         """Compute the next state from `inputs` and `products`, which are h U."""
-        raise NotImplementedError
 
 
 class _SimpleRNN(_Cell):

@@ -18,7 +18,6 @@ time-major, `(timesteps, batch, features)`.
 """
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,6 +26,7 @@ import tensorflow as tf
 
 from rnn_keras.layers.recurrence import Operations, Recurrence, States, Tensors
 from rnn_keras.layers.tensorflow_internals import tie_gradients_to_graphs
+from rnn_keras.utils.threads import num_cores
 
 # A part with fewer rows costs more than a core saves, and a loop body of more parts
 # takes long to compile.
@@ -121,13 +121,6 @@ def num_parts(batch_size: int, cores: int) -> int:
     ):
         parts *= 2
     return parts
-
-
-def num_cores() -> int:
-    """Return how many cores this process may use, or else how many there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def recur(

@@ -32,7 +32,8 @@ from rnn_keras.layers.recurrence import (
     Tensor,
     Tensors,
 )
-from rnn_keras.layers.scan import num_cores, num_parts
+from rnn_keras.layers.scan import num_parts
+from rnn_keras.utils.threads import num_cores
 
 
 def _summed_product(h: Tensor, da: Tensor) -> Tensor:

@@ -99,6 +99,25 @@ class Diverged(InputError):
         self.history = history
 
 
+def history_so_far(
+    train: Callable[[], keras.callbacks.History],
+) -> tuple[keras.callbacks.History, Diverged | None]:
+    """Train; return the history of the finite epochs, and the error that ended them.
+
+    Args:
+        train: trains a network and returns the history.
+
+    Raises:
+        Diverged: if no epoch was finite.
+    """
+    try:
+        return train(), None
+    except Diverged as error:
+        if not error.history.epoch:
+            raise
+        return error.history, error
+
+
 class _NotFinite(Exception):
     """A loss is infinite or `nan`; the message says when."""
 
@@ -167,11 +186,13 @@ def fit(
                 raise Diverged(f"{error}{kept}", network.history) from None
             calls.on_epoch_end(epoch, logs)
             epoch, first = epoch + 1, 0
-            if checkpoints and checkpoints.due():
+            # What follows the last epoch may be interrupted, too, and training need not
+            # be repeated then.
+            has_ended = epoch == epochs or network.stop_training
+            if checkpoints and (
+                checkpoints.due() or (has_ended and process_index() == 0)
+            ):
                 checkpoints.save(state, NextBatch(epoch))
-        if checkpoints and epoch > 0 and process_index() == 0:
-            # What follows may be interrupted, too; training need not be repeated then.
-            checkpoints.save(state, NextBatch(epoch))
         if epochs > 0:
             network.optimizer.finalize_variable_values(network.trainable_weights)
         calls.on_train_end(logs)

@@ -1,6 +1,5 @@
 """The loop over time: how a batch is split, and that splitting changes nothing."""
 
-import os
 import re
 
 import numpy as np
@@ -9,7 +8,7 @@ import tensorflow as tf
 
 from rnn_keras import layers
 from rnn_keras.layers.recurrence import Recurrence
-from rnn_keras.layers.scan import num_cores, num_parts, recur, split_batch
+from rnn_keras.layers.scan import num_parts, recur, split_batch
 
 
 @pytest.mark.parametrize(
@@ -30,18 +29,6 @@ from rnn_keras.layers.scan import num_cores, num_parts, recur, split_batch
 )
 def test_a_batch_is_split_evenly_into_parts_that_are_worth_a_core(batch, cores, parts):
     assert num_parts(batch, cores) == parts
-
-
-def test_cores_are_those_that_this_process_may_use():
-    if not hasattr(os, "sched_setaffinity"):
-        pytest.skip("the system cannot restrict a process to some cores")
-    usable = os.sched_getaffinity(0)
-    assert num_cores() == len(usable)
-    os.sched_setaffinity(0, {min(usable)})
-    try:
-        assert num_cores() == 1
-    finally:
-        os.sched_setaffinity(0, usable)
 
 
 class RunningSum(Recurrence):

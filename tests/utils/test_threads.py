@@ -1,11 +1,12 @@
 """Problems in threads of their own, and BLAS in one."""
 
+import os
 import threading
 
 import pytest
 from threadpoolctl import threadpool_info
 
-from rnn_keras.utils.threads import in_threads, one_blas_thread
+from rnn_keras.utils.threads import in_threads, num_cores, one_blas_thread
 
 
 def blas_threads() -> set[int]:
@@ -50,3 +51,15 @@ def test_no_further_problem_is_begun_after_an_interrupt():
             raise KeyboardInterrupt
     go_on.set()
     assert len(begun) < 50
+
+
+def test_cores_are_those_that_this_process_may_use():
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("the system cannot restrict a process to some cores")
+    usable = os.sched_getaffinity(0)
+    assert num_cores() == len(usable)
+    os.sched_setaffinity(0, {min(usable)})
+    try:
+        assert num_cores() == 1
+    finally:
+        os.sched_setaffinity(0, usable)
